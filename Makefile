@@ -1,0 +1,53 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON_ML := .venv/ml/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check unit fix compile lock bench-pipeline bench-rollout clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+setup: ## Both environments, from hashed locks (instant when nothing changed)
+	@deploy/environment.sh ml
+	@deploy/environment.sh data
+
+run: setup ## The main job: train, gate, register, canary, promote; then a bad one, rolled back
+	@.venv/ml/bin/interlock run examples/flights/run.yaml
+
+test: setup ## Checks, then every test
+	@deploy/environment.sh dev
+	@$(MAKE) --no-print-directory check
+	@$(PYTHON_ML) -m pytest
+
+check: setup ## Format, lint, types, import layers
+	@deploy/environment.sh dev
+	@.venv/ml/bin/ruff format --check --quiet .
+	@.venv/ml/bin/ruff check --quiet .
+	@.venv/ml/bin/mypy --no-error-summary
+	@$(PYTHON_ML) -m pytest -q tests/unit/test_layers.py tests/unit/test_packaging.py
+
+unit: setup ## Unit tests only
+	@deploy/environment.sh dev
+	@$(PYTHON_ML) -m pytest -q tests/unit
+
+fix: setup ## Format and mend what can be mended
+	@deploy/environment.sh dev
+	@.venv/ml/bin/ruff format --quiet .
+	@.venv/ml/bin/ruff check --quiet --fix .
+
+compile: setup ## Compile the pipelines into build/
+	@mkdir -p build
+	@for name in training deployment monitoring; do .venv/ml/bin/kfp dsl compile --py pipelines/$$name.py --function $$name --output build/$$name.yaml; done
+
+lock: ## Resolve the locks again from pyproject.toml (needs a network)
+	@requirements/lock.sh
+
+bench-pipeline: setup ## Training pipeline against one plain process; last line JSON
+	@$(PYTHON_ML) benchmarks/pipeline.py
+
+bench-rollout: setup ## Rollout statistics against other rules; last line JSON
+	@$(PYTHON_ML) benchmarks/rollout.py
+
+clean: ## Stop the emulators and remove state and builds (environments stay)
+	@[ ! -x .venv/ml/bin/interlock ] || .venv/ml/bin/interlock down
+	@rm -rf .interlock build dist

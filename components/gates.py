@@ -1,0 +1,35 @@
+"""Stage 6: gates."""
+
+from interlock.components.images import ML
+from kfp import dsl
+from kfp.dsl import Artifact, Input, Model, Output
+
+
+@dsl.component(base_image=ML, install_kfp_package=False)
+def judge_candidate(
+    verdict: Input[Artifact],
+    candidate: Input[Model],
+    evaluation: Input[Artifact],
+    report: Output[Artifact],
+    config: str,
+):
+    """Hold every rule of the five gates against what was measured.
+
+    Reads: ``verdict``, ``candidate``, ``evaluation``.
+    Writes: ``report`` (gate-report/v1), passed or not: register_model refuses what did not pass.
+    Fails when: the files are about different models or data.
+    """
+    from pathlib import Path
+
+    from interlock.config import parse_config
+    from interlock.contracts import DataVerdict, Evaluation, Manifest, read_contract, write_contract
+    from interlock.gates.judge import judge_candidate as judge
+
+    judged = judge(
+        parse_config(config),
+        verdict=read_contract(Path(verdict.path), DataVerdict),
+        manifest=read_contract(Path(candidate.path) / "manifest.json", Manifest),
+        evaluation=read_contract(Path(evaluation.path), Evaluation),
+    )
+    write_contract(judged, Path(report.path))
+    report.metadata.update(passed=judged.passed, rules=len(judged.rules))

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Build one Python environment from its hashed lock: deploy/environment.sh ml|data|dev
+#
+# Nothing happens when lock and package list have not changed since the last time. `dev` adds the test tools to ml.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+name=${1:?which environment: ml, data or dev}
+folder=.venv/$name
+case $name in
+  ml) locks=(requirements/ml.lock) ;;
+  dev) locks=(requirements/dev.lock) folder=.venv/ml ;;
+  data)
+    # TensorFlow Data Validation 1.21 needs glibc 2.38; what an older one loads is 1.16.
+    glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d' ' -f2 || true)
+    if [ -n "$glibc" ] && [ "$(printf '2.38\n%s\n' "$glibc" | sort -V | head -1)" != 2.38 ]; then
+      locks=(requirements/data-1.16.lock requirements/kfp.lock)
+    else
+      locks=(requirements/data-1.21.lock requirements/kfp.lock)
+    fi ;;
+  *) echo "environment $name: unknown; give ml, data or dev" >&2; exit 2 ;;
+esac
+
+stamp=.venv/$name.stamp
+now=$(cat "${locks[@]}" pyproject.toml deploy/environment.sh | cksum)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$now" ] && exit 0
+
+python=${PYTHON:-python3.11}
+command -v "$python" >/dev/null || { echo "setup: $python is not installed; install Python 3.11 or set PYTHON" >&2; exit 1; }
+
+uv=.venv/bootstrap/bin/uv
+if [ ! -x "$uv" ]; then
+  echo "setup: uv, the installer"
+  "$python" -m venv .venv/bootstrap
+  .venv/bootstrap/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+fi
+
+echo "setup: environment $name ($(cat "${locks[@]}" | grep -c '^[a-z0-9].*==') packages; only when the lock changed)"
+export UV_LINK_MODE=copy VIRTUAL_ENV=$PWD/$folder
+case $name in
+  dev) "$uv" pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.lock ;;
+  *)
+    [ -x "$folder/bin/python" ] || "$uv" venv --quiet --python "$python" "$folder"
+    "$uv" pip sync --quiet --compile-bytecode --require-hashes "${locks[0]}"
+    for lock in "${locks[@]:1}"; do
+      "$uv" pip install --quiet --compile-bytecode --no-deps --require-hashes -r "$lock"
+    done
+    "$uv" pip install --quiet --no-deps --no-build-isolation --editable .
+    rm -f .venv/dev.stamp # sync removed the test tools
+    ;;
+esac
+echo "$now" > "$stamp"

@@ -1,0 +1,63 @@
+"""From a version in the registry to production, or back.
+
+1. resolve_candidate   gates passed? digest right? not quarantined? same champion?
+2. deploy_candidate    probed, then 0 % beside the champion
+3. for each canary step: shift_traffic, judge_rollout -> continue, or roll back there and then
+4. promote_candidate   100 %, alias ``production``; the old version is kept warm
+5. evaluate_deployment from outcomes; then the old version is undeployed
+   settle_rollout      exit handler: traffic and alias agree, always
+
+The first version of a model has nothing to be compared with and goes from 2 to 4. The plan in the config may have
+fewer steps than the pipeline; the rest do nothing.
+"""
+
+from interlock.components.deployment import (
+    deploy_candidate,
+    evaluate_deployment,
+    judge_rollout,
+    promote_candidate,
+    resolve_candidate,
+    settle_rollout,
+    shift_traffic,
+)
+from kfp import dsl
+
+STEPS = 4  # the most that config.Strategy.steps allows
+
+
+def finish(known: dict):
+    """Promote, then evaluate what was promoted."""
+    promoted = promote_candidate(**known)
+    evaluate_deployment(**known).after(promoted)
+
+
+def ramp(known: dict, step: int):
+    """Canary step ``step`` and, if the evidence lets it, all that follow."""
+    shifted = shift_traffic(step=step, **known).set_display_name(f"shift traffic, step {step + 1}")
+    judged = judge_rollout(step=step, **known).after(shifted).set_display_name(f"judge rollout, step {step + 1}")
+    with dsl.If(judged.output == "continue", name=f"step-{step + 1}-passed"):
+        if step + 1 < STEPS:
+            ramp(known, step + 1)
+        else:
+            finish(known)
+
+
+@dsl.pipeline(name="interlock-deployment", description="From a version in the registry to production, or back.")
+def deployment(config: str, place: str, alias: str = "staging"):
+    """Deploy the version with ``alias`` by the config's strategy."""
+    rollout = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    known = {"config": config, "place": place, "rollout": rollout}
+
+    settle = settle_rollout(**known)
+    with dsl.ExitHandler(settle, name="rollout"):
+        resolved = resolve_candidate(config=config, place=place, alias=alias)
+        deployed = deploy_candidate(
+            files=resolved.outputs["files"],
+            candidate=resolved.outputs["candidate"],
+            champion=resolved.outputs["Output"],
+            **known,
+        )
+        with dsl.If(deployed.output == "direct", name="first-version"):
+            finish(known)
+        with dsl.If(deployed.output == "canary", name="canary"):
+            ramp(known, step=0)

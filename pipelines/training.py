@@ -1,0 +1,68 @@
+"""From a table to a version in the registry.
+
+1. ingest_table      rows of a time window as Parquet, with a fingerprint
+2. validate_data     TFDV statistics against the reviewed schema
+3. build_features    joins, derived columns, split by time; refuses a table whose verdict did not pass
+4. train_model       a candidate: ONNX, signature, manifest
+5. evaluate_model    metrics with intervals, overall and per slice; champion re-scored on the same rows
+6. judge_candidate   the five gates
+7. register_model    a version with alias ``staging``; refuses a candidate whose gates are closed
+"""
+
+from interlock.components.evaluation import evaluate_model
+from interlock.components.features import build_features
+from interlock.components.gates import judge_candidate
+from interlock.components.images import SERVE
+from interlock.components.ingestion import ingest_table
+from interlock.components.registry import register_model
+from interlock.components.training import train_model
+from interlock.components.validation import validate_data
+from kfp import dsl
+
+
+@dsl.pipeline(name="interlock-training", description="From a table to a version in the registry.")
+def training(
+    config: str,
+    place: str,
+    schema: str = "",
+    start: str = "",
+    end: str = "",
+    base: str = ".",
+    git_revision: str = "",
+    lock_sha256: str = "",
+    serving_image: str = SERVE,
+):
+    """Train on the rows with start <= time < end ('' = open) and register what passes every gate."""
+    ingested = ingest_table(config=config, start=start, end=end, base=base)
+    table = ingested.outputs["table"]
+
+    validated = validate_data(table=table, config=config, schema=schema)
+    verdict = validated.outputs["verdict"]
+
+    built = build_features(table=table, verdict=verdict, config=config)
+    features = built.outputs["features"]
+
+    trained = train_model(
+        features=features,
+        config=config,
+        start=start,
+        end=end,
+        git_revision=git_revision,
+        lock_sha256=lock_sha256,
+    )
+    candidate = trained.outputs["candidate"]
+
+    evaluated = evaluate_model(features=features, candidate=candidate, config=config, place=place)
+    evaluation = evaluated.outputs["evaluation"]
+
+    judged = judge_candidate(verdict=verdict, candidate=candidate, evaluation=evaluation, config=config)
+
+    register_model(
+        verdict=verdict,
+        candidate=candidate,
+        evaluation=evaluation,
+        report=judged.outputs["report"],
+        config=config,
+        place=place,
+        serving_image=serving_image,
+    )

@@ -1,0 +1,326 @@
+"""The frozen values that travel between stages, as JSON files with a version in them.
+
+Every contract carries its name (``"contract": "evaluation/v1"``). It is validated where it is read, so a
+stage never works on a file that merely looks right. Floats are finite unless a field says otherwise.
+
+=================  ==================================  ===========================================
+contract           written by                          read by
+=================  ==================================  ===========================================
+Table              ingest_table                        validate_data, build_features
+DataVerdict        validate_data                       build_features, judge_candidate
+Features           build_features                      train_model, evaluate_model
+Signature          train_model                         evaluate_model, model server
+Manifest           train_model                         everything after it (digest check)
+Evaluation         evaluate_model                      judge_candidate, register_model
+GateReport         judge_candidate                     register_model, resolve_candidate
+ModelVersion       interlock.registry                  deployment pipeline
+Verdict            judge_rollout                       strategy, journal, report
+=================  ==================================  ===========================================
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from interlock.errors import ContractError
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True, tag_field="contract", forbid_unknown_fields=True):
+    """Base of all contracts: frozen, keyword-only, tagged with name and version."""
+
+
+C = TypeVar("C", bound=Contract)
+
+
+def write_contract(value: Contract, path: Path) -> None:
+    """Write ``value`` as indented JSON, with stable field order, so that equal values are equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def read_contract(path: Path, kind: type[C]) -> C:
+    """Read a contract of ``kind`` from ``path``; :class:`ContractError` if it is missing or something else."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError as error:
+        raise ContractError(f"{path.name} is missing in {path.parent}: re-run the stage that writes it") from error
+    except msgspec.MsgspecError as error:
+        expected = kind.__struct_config__.tag
+        raise ContractError(f"{path} is not a {expected}: {error}; re-run the stage that writes it") from error
+
+
+# --- data ----------------------------------------------------------------------------------------------
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table; ``kind`` is ``number``, ``category``, ``boolean`` or ``time``."""
+
+    name: str
+    kind: str
+
+
+class Table(Contract, frozen=True, kw_only=True, tag="table/v1"):
+    """A directory with ``table.parquet`` (and one ``<name>.parquet`` per joined table).
+
+    ``sha256`` is a fingerprint of the values, independent of file layout. Times are ISO 8601, UTC.
+    """
+
+    source: str
+    rows: int
+    columns: list[Column]
+    sha256: str
+    time_start: str = ""
+    time_end: str = ""
+    joined: dict[str, int] = {}
+
+
+class Anomaly(msgspec.Struct, frozen=True):
+    """One broken rule. ``value`` and ``limit`` are text for people."""
+
+    feature: str
+    rule: str
+    value: str
+    limit: str
+    reason: str
+    blocking: bool = True
+
+
+class DataVerdict(Contract, frozen=True, kw_only=True, tag="data-verdict/v1"):
+    """Outcome of data validation. ``passed`` is false as soon as one blocking anomaly stands."""
+
+    passed: bool
+    rows: int
+    features: int
+    table_sha256: str
+    schema_sha256: str
+    anomalies: list[Anomaly] = []
+
+
+class Features(Contract, frozen=True, kw_only=True, tag="features/v1"):
+    """A directory with ``train.parquet``, ``validation.parquet`` and ``test.parquet``, split by time.
+
+    ``dropped_rows`` counts rows without a label. Each file holds key, time, label, slice and feature columns.
+    """
+
+    table_sha256: str
+    sha256: str
+    label: str
+    numbers: list[str]
+    categories: list[str]
+    rows: dict[str, int]
+    dropped_rows: int
+    boundaries: dict[str, str]
+
+
+# --- model ---------------------------------------------------------------------------------------------
+
+
+class InputField(msgspec.Struct, frozen=True, kw_only=True):
+    """One model input. ``kind`` is ``number`` (float32, missing = NaN) or ``category`` (text, missing = '')."""
+
+    name: str
+    kind: str
+    required: bool = False
+
+
+class Signature(Contract, frozen=True, kw_only=True, tag="signature/v1"):
+    """What the model takes and gives. ``model.onnx`` has one input per field, shape (n, 1).
+
+    ``threshold``: predicted label is 1 when the probability of class 1 is >= threshold. ``ignored`` names
+    fields a request may carry besides the inputs (keys, pass-through columns).
+    """
+
+    task: str
+    inputs: list[InputField]
+    threshold: float
+    probability_output: str = "probabilities"
+    ignored: list[str] = []
+
+
+class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
+    """Where a model comes from: enough to train it again and to prove it is the same."""
+
+    name: str
+    model_sha256: str
+    signature_sha256: str
+    features_sha256: str
+    table_sha256: str
+    config_sha256: str
+    config: str
+    seed: int
+    window: list[str]
+    rows: dict[str, int]
+    git_revision: str = ""
+    image: str = ""
+    lock_sha256: str = ""
+    libraries: dict[str, str] = {}
+    parity_max_difference: float = 0.0
+
+
+# --- evaluation and gates ------------------------------------------------------------------------------
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric on a slice with its 95 % interval. ``slice`` is '' for all rows, else ``column=value``.
+
+    ``value``, ``low`` and ``high`` are None where the slice cannot carry the metric (one class, no rows).
+    """
+
+    metric: str
+    slice: str = ""
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Candidate minus champion on the same rows, paired, with its 95 % interval."""
+
+    metric: str
+    slice: str = ""
+    n: int
+    candidate: float | None
+    champion: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+class Evaluation(Contract, frozen=True, kw_only=True, tag="evaluation/v1"):
+    """Everything measured about one candidate. ``champion`` is '' when there is none yet.
+
+    ``score_deciles``: the nine borders that cut the test scores into tenths; monitoring compares live scores
+    with them. ``latency_p50_ms`` / ``latency_p99_ms``: one row per request, real model server on loopback.
+    """
+
+    model_sha256: str
+    test_sha256: str
+    champion: str
+    rows: int
+    threshold: float
+    measures: list[Measure]
+    comparisons: list[Comparison]
+    confusion: list[list[int]]
+    roc: list[list[float]]
+    score_deciles: list[float]
+    latency_requests: int
+    latency_p50_ms: float
+    latency_p99_ms: float
+    champion_latency_p99_ms: float | None
+    size_bytes: int
+    load_seconds: float
+
+
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One gate rule. ``verdict`` is ``pass``, ``fail`` or ``not enough data``; ``reason`` is the inequality.
+
+    A result that is not ``pass`` closes the gate unless the config lets it through by name: ``blocking`` false.
+    """
+
+    gate: str
+    rule: str
+    slice: str = ""
+    value: float | None = None
+    limit: float | None = None
+    verdict: str
+    reason: str
+    blocking: bool = True
+
+
+class GateReport(Contract, frozen=True, kw_only=True, tag="gate-report/v1"):
+    """Every rule of every gate, in config order. ``passed`` only if no blocking rule failed."""
+
+    passed: bool
+    model_sha256: str
+    champion: str
+    rules: list[RuleResult]
+
+
+# --- registry and rollout ------------------------------------------------------------------------------
+
+
+class ModelVersion(Contract, frozen=True, kw_only=True, tag="model-version/v1"):
+    """A version in the registry. ``name`` is the resource name without version."""
+
+    name: str
+    version: str
+    aliases: list[str]
+    artifact_uri: str
+    description: str = ""
+    model_sha256: str = ""
+    create_time: str = ""
+
+    @property
+    def resource(self) -> str:
+        """``projects/…/models/…@version``."""
+        return f"{self.name}@{self.version}"
+
+
+class VerdictKind(StrEnum):
+    """What the evidence says. Missing data is ``inconclusive``, a broken source is ``error``: never ``healthy``."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+class Verdict(Contract, frozen=True, kw_only=True, tag="verdict/v1"):
+    """The evidence on one rollout step. ``reason`` is the inequality that decided, with its numbers."""
+
+    kind: VerdictKind
+    metric: str
+    reason: str
+    requests: int
+    candidate_requests: int
+
+
+class Place(Contract, frozen=True, kw_only=True, tag="place/v1"):
+    """Where Vertex AI, object store and warehouse are. On Google Cloud both endpoints are ''.
+
+    ``warehouse`` is a SQLAlchemy URL: serving log, outcomes and rollout journal.
+    """
+
+    project: str
+    location: str
+    bucket: str
+    warehouse: str
+    api_endpoint: str = ""
+    storage_endpoint: str = ""
+    service_account: str = ""
+
+
+def parse_place(text: str) -> Place:
+    """Read the ``place`` parameter of a pipeline."""
+    try:
+        return msgspec.json.decode(text, type=Place)
+    except msgspec.MsgspecError as error:
+        raise ContractError(
+            f"parameter place is not a place/v1: {error}; pass the text `interlock up` wrote"
+        ) from error
+
+
+class MonitoringReport(Contract, frozen=True, kw_only=True, tag="monitoring-report/v1"):
+    """One look at live traffic of the production version.
+
+    ``verdict``: ``ok``, ``alert`` or ``not enough data``; ``reasons`` are inequalities. ``score_divergence``:
+    Jensen-Shannon divergence (bits) of live scores against the deciles of the test scores, 0 = the same.
+    """
+
+    endpoint: str
+    version: str
+    since: float
+    until: float
+    requests: int
+    failed: int
+    with_outcome: int
+    cost: float | None
+    expected_cost: float | None
+    score_divergence: float | None
+    verdict: str
+    reasons: list[str]

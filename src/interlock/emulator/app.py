@@ -1,0 +1,148 @@
+"""The ASGI application: HTTP in, one call, JSON out, errors as google.rpc bodies."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from interlock.emulator.call import Call
+from interlock.emulator.names import Location
+from interlock.emulator.prediction import Answer, Prediction
+from interlock.emulator.routes import Routes, match
+from interlock.emulator.rpc import RpcError, error_body, invalid
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+LARGEST_BODY = 10 * 1024 * 1024  # bytes; the service's limit for a prediction request
+_VERSIONS = ("v1", "v1beta1", "ui")  # REST clients poll operations under /ui
+_JSON = {"content-type": "application/json"}
+log = logging.getLogger(__name__)
+
+
+class Lifespan(Protocol):
+    """What starts before the first request and ends after the last."""
+
+    async def start(self) -> None:
+        """Called once, before requests are taken."""
+
+    async def stop(self) -> None:
+        """Called once, after the last request."""
+
+
+class App:
+    """Vertex AI REST v1 of one project and location."""
+
+    def __init__(self, location: Location, routes: Routes, prediction: Prediction, lifespan: Lifespan) -> None:
+        self._location = location
+        self._routes = routes
+        self._prediction = prediction
+        self._lifespan = lifespan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry."""
+        if scope["type"] == "lifespan":
+            await self._run_lifespan(receive, send)
+            return
+        try:
+            body = await _read_body(receive)
+            answer = await self._answer(scope, body)
+        except _ClientGone:
+            return
+        except RpcError as error:
+            answer = Answer(error.http, error_body(error.http, error.message, error.status), _JSON)
+        except _TooLarge:
+            answer = Answer(413, error_body(413, f"request body exceeds {LARGEST_BODY} bytes"), _JSON)
+        except (LookupError, TypeError, ValueError, AttributeError, OSError, sqlite3.Error):
+            # A defect of the emulator: the log has the trace, the client gets none.
+            log.exception("%s %s", scope["method"], scope["path"])
+            answer = Answer(500, error_body(500, "internal error of the emulator; its log has the cause"), _JSON)
+        await _send_answer(answer, send)
+
+    async def _run_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._lifespan.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._lifespan.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Scope, body: bytes) -> Answer:
+        method, path = scope["method"], scope["path"]
+        parts = path.split("/", 6)
+        if len(parts) < 7 or parts[1] not in _VERSIONS or parts[2] != "projects" or parts[4] != "locations":
+            if path == "/health":
+                return Answer(200, b'{"status": "ok"}', _JSON)
+            raise _unimplemented(method, path)
+        _, version, _, project, _, location, rest = parts
+        self._location.check(project, location)
+        if method == "POST" and rest.startswith("endpoints/"):
+            if rest.endswith(":predict"):
+                return await self._prediction.predict(rest[10:-8], body)
+            if rest.endswith(":rawPredict"):
+                content_type = dict(scope["headers"]).get(b"content-type", b"application/json").decode("latin-1")
+                return await self._prediction.raw_predict(rest[10:-11], body, content_type)
+        pattern, ids = match(rest)
+        handler = self._routes.get((method, pattern))
+        if handler is None:
+            raise _unimplemented(method, f"/{version}/projects/*/locations/*/{pattern}")
+        call = Call(
+            version="v1" if version == "ui" else version,
+            ids=ids,
+            query=dict(parse_qsl(scope["query_string"].decode("latin-1"))),
+            body=_parse(body),
+        )
+        result = handler(call)
+        document = await result if inspect.isawaitable(result) else result
+        return Answer(200, msgspec.json.encode(document), _JSON)
+
+
+def _unimplemented(method: str, path: str) -> RpcError:
+    return RpcError("UNIMPLEMENTED", f"{method} {path} is not served by this emulator")
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    if not body:
+        return {}
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise invalid(f"request body is not a JSON object: {error}") from error
+
+
+class _ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class _TooLarge(Exception):
+    """The body is beyond the limit."""
+
+
+async def _read_body(receive: Receive) -> bytes:
+    chunks = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            raise _TooLarge
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _send_answer(answer: Answer, send: Send) -> None:
+    headers = [(key.encode("latin-1"), value.encode("latin-1")) for key, value in answer.headers.items()]
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

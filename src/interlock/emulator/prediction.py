@@ -1,0 +1,193 @@
+"""Predict and rawPredict: the hot path. Bodies are spliced, not re-encoded."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import NamedTuple
+
+import aiohttp
+import msgspec
+
+from interlock.emulator.deployments import Deployment, Deployments, Route
+from interlock.emulator.names import Location
+from interlock.emulator.replica import Replica
+from interlock.emulator.rpc import error_body, invalid, not_found, precondition
+from interlock.emulator.serving_log import Row, ServingLog
+
+_JSON = {"content-type": "application/json"}
+_DEADLINE = aiohttp.ClientTimeout(total=60.0)  # the service's limit on online prediction
+_WAIT_FOR_REPLICA_SECONDS = 10.0
+_RETRY_SECONDS = 0.02
+
+
+class _Request(msgspec.Struct):
+    instances: msgspec.Raw
+
+
+class _Response(msgspec.Struct):
+    predictions: msgspec.Raw
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+_decode_response = msgspec.json.Decoder(_Response).decode
+
+
+class Answer(NamedTuple):
+    """What goes back to the client."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class _Exchange(NamedTuple):
+    """One request and its answer, as they are logged. ``started`` is a ``perf_counter`` value."""
+
+    started: float
+    instances: bytes
+    predictions: bytes
+    status: int
+
+
+class Prediction:
+    """Chooses a deployed model by the traffic split, a replica in turn, and passes the request on."""
+
+    def __init__(
+        self,
+        deployments: Deployments,
+        serving_log: ServingLog,
+        location: Location,
+        client: aiohttp.ClientSession,
+    ) -> None:
+        self._deployments = deployments
+        self._log = serving_log
+        self._location = location
+        self._client = client
+
+    async def predict(self, endpoint: str, body: bytes) -> Answer:
+        """``{"instances": [...]}`` to ``{"predictions": [...], "deployedModelId", "model", …}``."""
+        started = time.perf_counter()
+        try:
+            instances = bytes(_decode_request(body).instances)
+        except msgspec.MsgspecError as error:
+            raise invalid(f'request body is not {{"instances": [...]}}: {error}') from error
+        if not instances.startswith(b"["):
+            raise invalid("instances is not a list")
+        route, deployment = self._choose(endpoint)
+        status, content, _ = await self._ask(deployment, body, _JSON)
+        predictions = b"[]"
+        if status == 200:
+            try:
+                predictions = bytes(_decode_response(content).predictions)
+            except msgspec.MsgspecError as error:
+                status, content = (
+                    500,
+                    f'the model server did not answer {{"predictions": [...]}}: {error}'.encode(),
+                )
+        self._record(route, deployment, _Exchange(started, instances, predictions, status))
+        if status == 200:
+            return Answer(200, b'{"predictions":' + predictions + deployment.answer_tail, _JSON)
+        return Answer(status, error_body(status, _message(content)), _JSON)
+
+    async def raw_predict(self, endpoint: str, body: bytes, content_type: str) -> Answer:
+        """The body as it is, both ways; headers say who answered."""
+        started = time.perf_counter()
+        route, deployment = self._choose(endpoint)
+        status, content, kind = await self._ask(deployment, body, {"content-type": content_type})
+        # The log's columns are JSON arrays; a raw body that holds none is logged as [].
+        instances = predictions = b"[]"
+        try:
+            instances = bytes(_decode_request(body).instances)
+            predictions = bytes(_decode_response(content).predictions)
+        except msgspec.MsgspecError:
+            pass
+        self._record(route, deployment, _Exchange(started, instances, predictions, status))
+        return Answer(
+            status,
+            content,
+            {
+                "content-type": kind,
+                "X-Vertex-AI-Endpoint-Id": endpoint,
+                "X-Vertex-AI-Deployed-Model-Id": deployment.id,
+                "X-Vertex-AI-Model": deployment.model,
+                "X-Vertex-AI-Model-Version-Id": deployment.version,
+            },
+        )
+
+    def _choose(self, endpoint: str) -> tuple[Route, Deployment]:
+        route = self._deployments.routes.get(endpoint)
+        if route is None:
+            raise not_found(self._location.name("endpoints", endpoint))
+        deployment = route.choose()
+        if deployment is None:
+            raise precondition(f"endpoint {endpoint} has no deployed model with traffic: set its trafficSplit")
+        return route, deployment
+
+    async def _ask(self, deployment: Deployment, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
+        """Status, body and content type of a replica's answer.
+
+        A request that reached no server waits for one. One that was cut off is sent once more, to another
+        replica if there is one: a prediction changes nothing, so asking twice is harmless.
+        """
+        deployment.in_flight += 1
+        tried: Replica | None = None
+        deadline = time.monotonic() + _WAIT_FOR_REPLICA_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                replica = deployment.next_replica(tried) or deployment.next_replica()
+                if replica is None:
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                try:
+                    return await self._post(replica, body, headers)
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(_RETRY_SECONDS)  # dead, and not yet noticed
+                except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                    if tried is not None:
+                        break
+                    tried = replica
+        except TimeoutError:
+            return 504, b"the model server took longer than 60 s", ""
+        finally:
+            deployment.in_flight -= 1
+        return 503, f"no model server of deployed model {deployment.id} answers; try again".encode(), ""
+
+    async def _post(self, replica: Replica, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
+        if replica.url is None:
+            raise aiohttp.ClientConnectionError
+        async with self._client.post(replica.url, data=body, headers=headers, timeout=_DEADLINE) as response:
+            return (
+                response.status,
+                await response.read(),
+                response.headers.get("content-type", "application/json"),
+            )
+
+    def _record(self, route: Route, deployment: Deployment, exchange: _Exchange) -> None:
+        if route.log_rate < 1.0 and not (route.log_rate and random.random() < route.log_rate):
+            return
+        row = Row(
+            route.endpoint,
+            deployment.id,
+            deployment.version,
+            time.time(),
+            exchange.instances,
+            exchange.predictions if exchange.status == 200 else b"[]",
+            exchange.status,
+            (time.perf_counter() - exchange.started) * 1000,
+        )
+        self._log.append(row)
+
+
+def _message(content: bytes) -> str:
+    """The server's error message, whatever form it has."""
+    text = content.decode(errors="replace")[:1000]
+    try:
+        document = msgspec.json.decode(content)
+    except msgspec.MsgspecError:
+        return text
+    error = document.get("error") if isinstance(document, dict) else None
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        return str(error["message"])
+    return error if isinstance(error, str) else text

@@ -1,0 +1,199 @@
+"""The emulator process: parts put together, started, and ended in order.
+
+::
+
+    lock ─> open store and warehouse ─> bind ─> recover ─> listen, emulator.json
+      └──> one line on stderr                                     │ SIGTERM
+                       flush the log <─ end jobs and servers <─ stop taking requests
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import aiohttp
+import msgspec
+import sqlalchemy as sa
+import uvicorn
+
+from interlock.emulator.app import App
+from interlock.emulator.deployments import Deployments
+from interlock.emulator.endpoints import Endpoints
+from interlock.emulator.evaluations import Evaluations
+from interlock.emulator.job_process import JobProcesses
+from interlock.emulator.models import Models
+from interlock.emulator.names import Location
+from interlock.emulator.operations import Operations
+from interlock.emulator.pipeline_jobs import PipelineJobs
+from interlock.emulator.prediction import Prediction
+from interlock.emulator.routes import build_routes
+from interlock.emulator.serving_log import ServingLog
+from interlock.emulator.state import Ready, lock_state, remove_ready, write_ready
+from interlock.emulator.store import Store
+from interlock.errors import ConfigError, EnvironmentProblem
+from interlock.settings import local_settings
+from interlock.warehouse import open_warehouse
+
+_SHUTDOWN_SECONDS = 5
+_KEEP_ALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn closes, so that the server never closes first
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line. ``warehouse`` '' is ``<state>/warehouse.db``; ``port`` 0 is any free one."""
+
+    state: Path
+    project: str
+    location: str
+    warehouse: str = ""
+    host: str = "127.0.0.1"
+    port: int = 0
+    storage_endpoint: str = ""
+    allow_remote: bool = False
+
+
+def serve(options: Options, announce: Callable[[Ready], None]) -> None:
+    """Serve until SIGTERM or SIGINT; ``announce`` is called once requests are taken."""
+    check_host(options.host, options.allow_remote)
+    with lock_state(options.state):
+        remove_ready(options.state)
+        serving_log = ServingLog(_open_warehouse(options.warehouse or f"sqlite:///{options.state}/warehouse.db"))
+        store = Store(options.state / "emulator.db")
+        with bind(options.host, options.port) as listener:
+            emulator = Emulator(options, store, serving_log)
+            config = uvicorn.Config(
+                emulator,
+                http="httptools",
+                loop="uvloop",
+                ws="none",
+                lifespan="on",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            )
+            try:
+                _Server(config, options, announce).run(sockets=[listener])
+            finally:
+                remove_ready(options.state)
+                store.close()
+
+
+class Emulator:
+    """All parts of one emulator, as an ASGI application."""
+
+    def __init__(self, options: Options, store: Store, serving_log: ServingLog) -> None:
+        self._options = options
+        self._store = store
+        self._serving_log = serving_log
+        self._app: App | None = None
+
+    async def __call__(self, scope: dict[str, object], receive: object, send: object) -> None:
+        """Build the parts on the running loop, then be the application."""
+        if self._app is None:
+            self._app = self._build()
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+    def _build(self) -> App:
+        options = self._options
+        location = Location(options.project, options.location)
+        client = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        self._client = client
+        self._operations = operations = Operations(self._store, location)
+        self._models = models = Models(self._store, location, operations)
+        self._deployments = deployments = Deployments(
+            state=options.state,
+            environments=local_settings().environments,
+            storage_endpoint=options.storage_endpoint,
+            client=client,
+        )
+        self._endpoints = endpoints = Endpoints(self._store, location, operations, models, deployments)
+        self._processes = processes = JobProcesses(options.state, options.storage_endpoint)
+        self._jobs = jobs = PipelineJobs(self._store, location, operations, processes)
+        routes = build_routes(models, Evaluations(self._store, models), endpoints, jobs, operations)
+        prediction = Prediction(deployments, self._serving_log, location, client)
+        return App(location, routes, prediction, self)
+
+    async def start(self) -> None:
+        """Recover what the last emulator left, before the first request."""
+        self._operations.recover()
+        self._jobs.recover()
+        self._endpoints.resume()
+        self._serving_log.start()
+
+    async def stop(self) -> None:
+        """End what runs, after the last request."""
+        await self._operations.stop()
+        await self._processes.stop()
+        await self._deployments.stop_all()
+        await self._client.close()
+        self._serving_log.stop()
+
+
+class _Server(uvicorn.Server):
+    """Announces itself once it listens, and does not die of the signal that stops it."""
+
+    def __init__(self, config: uvicorn.Config, options: Options, announce: Callable[[Ready], None]) -> None:
+        super().__init__(config)
+        self._options = options
+        self._announce = announce
+        # uvicorn raises the signal again when it has drained: this handler makes that harmless.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            port = sockets[0].getsockname()[1]
+            ready = Ready(os.getpid(), port, f"http://{self._options.host}:{port}")
+            write_ready(self._options.state, ready)
+            self._announce(ready)
+
+
+def check_host(host: str, allow_remote: bool) -> None:
+    """Refuse to listen beyond this machine unless that was asked for: there is no authentication."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError as error:
+        raise ConfigError(f"--host {host!r} is not an IP address: give 127.0.0.1") from error
+    if not is_loopback and not allow_remote:
+        raise ConfigError(
+            f"--host {host} is reachable from other machines and nothing asks who they are: "
+            "give 127.0.0.1, or --allow-remote if the network is closed"
+        )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0 takes a free one."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise EnvironmentProblem(
+            f"cannot bind {host}:{port}: {error.strerror}; give --port 0 for any free port"
+        ) from error
+    return listener
+
+
+def _open_warehouse(url: str) -> sa.Engine:
+    try:
+        return open_warehouse(url)
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        raise EnvironmentProblem(
+            f"warehouse {url} cannot be opened: {error}; give --warehouse sqlite:///PATH"
+        ) from error

@@ -1,0 +1,178 @@
+"""Binary metrics with 95 % intervals in closed form, and paired differences of two models on the same rows.
+
+=====================================  =============================================================
+metric                                 interval
+=====================================  =============================================================
+auc                                    DeLong, DeLong & Clarke-Pearson 1988; fast form Sun & Xu 2014
+average_precision                      logit interval, Boyd, Eng & Page 2013
+log_loss, brier, cost                  normal, over per-row values
+precision, recall                      Wilson 1927
+=====================================  =============================================================
+
+All functions take labels (n,) in {0, 1} and scores (n,) in [0, 1]. Where a metric is undefined on these rows
+(no rows, one class, nothing predicted positive) the value is None: never a number that looks like one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from interlock.config import Cost
+from interlock.errors import InputError
+
+Z95 = 1.959963984540054
+Floats = NDArray[np.float64]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A value and its 95 % bounds; all None where the metric is undefined."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows with a model's answers, and what turns answers into decisions and decisions into cost."""
+
+    labels: Floats
+    scores: Floats
+    threshold: float
+    cost: Cost
+
+    def subset(self, mask: NDArray[np.bool_]) -> Scored:
+        """The rows where ``mask`` is true."""
+        return msgspec.structs.replace(self, labels=self.labels[mask], scores=self.scores[mask])
+
+
+def check_scores(scores: Floats, who: str) -> None:
+    """:class:`InputError` when a model answers NaN or anything outside [0, 1]."""
+    bad = int(np.sum(~((scores >= 0) & (scores <= 1))))
+    if bad:
+        raise InputError(f"{who}: {bad} of {len(scores)} probabilities are not in [0, 1]: the model cannot be judged")
+
+
+def measure(metric: str, rows: Scored) -> Interval:
+    """One metric on these rows."""
+    if len(rows.labels) == 0:
+        return Interval()
+    if metric == "auc":
+        return _auc(rows)
+    if metric == "average_precision":
+        return _average_precision(rows)
+    if metric in {"precision", "recall"}:
+        chosen = rows.scores >= rows.threshold if metric == "precision" else rows.labels == 1
+        hits = int(np.sum((rows.labels == 1) & (rows.scores >= rows.threshold)))
+        return _wilson(hits, int(np.sum(chosen)))
+    return _mean(per_row(metric, rows))
+
+
+def per_row(metric: str, rows: Scored) -> Floats:
+    """Per-row values (n,) whose mean is the metric."""
+    labels, scores = rows.labels, rows.scores
+    if metric == "brier":
+        return np.asarray((scores - labels) ** 2)
+    if metric == "log_loss":
+        clipped = np.clip(scores, 1e-15, 1 - 1e-15)
+        return np.asarray(-(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped)))
+    if metric == "cost":
+        acted = scores >= rows.threshold
+        vain, missed = acted & (labels == 0), ~acted & (labels == 1)
+        return np.asarray(rows.cost.false_positive * vain + rows.cost.false_negative * missed)
+    raise InputError(f"metric {metric!r} is not a mean over rows")
+
+
+def paired_difference(metric: str, candidate: Scored, champion: Scored) -> Interval:
+    """Candidate minus champion on the same rows in the same order."""
+    if not np.array_equal(candidate.labels, champion.labels):
+        raise InputError(f"{metric}: candidate and champion were not scored on the same rows")
+    if metric == "auc":
+        return _auc_difference(candidate, champion)
+    if len(candidate.labels) == 0:
+        return Interval()
+    return _mean(per_row(metric, candidate) - per_row(metric, champion))
+
+
+def _mean(values: Floats) -> Interval:
+    mean = float(np.mean(values))
+    half = Z95 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+    return Interval(mean, mean - half, mean + half) if math.isfinite(half) else Interval()
+
+
+def _wilson(hits: int, n: int) -> Interval:
+    if n == 0:
+        return Interval()
+    p, z2 = hits / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+def _average_precision(rows: Scored) -> Interval:
+    from scipy.special import expit, logit
+    from sklearn.metrics import average_precision_score
+
+    positives = int(rows.labels.sum())
+    if positives in {0, len(rows.labels)}:
+        return Interval()
+    value = float(average_precision_score(rows.labels, rows.scores))
+    inside = min(max(value, 1e-9), 1 - 1e-9)
+    centre, half = logit(inside), Z95 / math.sqrt(positives * inside * (1 - inside))
+    return Interval(value, float(expit(centre - half)), float(expit(centre + half)))
+
+
+def _placements(rows: Scored) -> tuple[Floats, Floats]:
+    """DeLong's components: for each positive the share of negatives below it (m,), and the reverse (k,)."""
+    positive, negative = rows.scores[rows.labels == 1], rows.scores[rows.labels == 0]
+    m, k = len(positive), len(negative)
+    order_negative, order_positive = np.sort(negative), np.sort(positive)
+    below = np.searchsorted(order_negative, positive, "left") + np.searchsorted(order_negative, positive, "right")
+    above = (
+        2 * m - np.searchsorted(order_positive, negative, "left") - np.searchsorted(order_positive, negative, "right")
+    )
+    return below / (2 * k), above / (2 * m)
+
+
+def _both_classes(rows: Scored) -> bool:
+    positives = int(rows.labels.sum())
+    return min(positives, len(rows.labels) - positives) >= 2
+
+
+def _auc(rows: Scored) -> Interval:
+    if not _both_classes(rows):
+        return Interval()
+    positive, negative = _placements(rows)
+    value = float(positive.mean())
+    half = Z95 * math.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
+    return Interval(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def _auc_difference(candidate: Scored, champion: Scored) -> Interval:
+    if not _both_classes(candidate):
+        return Interval()
+    (cp, cn), (bp, bn) = _placements(candidate), _placements(champion)
+    value = float(cp.mean() - bp.mean())
+    half = Z95 * math.sqrt((cp - bp).var(ddof=1) / len(cp) + (cn - bn).var(ddof=1) / len(cn))
+    return Interval(value, value - half, value + half)
+
+
+def confusion(rows: Scored) -> list[list[int]]:
+    """``[[true negatives, false positives], [false negatives, true positives]]``."""
+    acted, late = rows.scores >= rows.threshold, rows.labels == 1
+    return [
+        [int(np.sum(~acted & ~late)), int(np.sum(acted & ~late))],
+        [int(np.sum(~acted & late)), int(np.sum(acted & late))],
+    ]
+
+
+def roc_points(rows: Scored, points: int = 101) -> list[list[float]]:
+    """``[threshold, false positive rate, true positive rate]`` at ``points`` quantiles of the score, highest first."""
+    thresholds = np.unique(np.quantile(rows.scores, np.linspace(0, 1, points)))[::-1]
+    positive, negative = np.sort(rows.scores[rows.labels == 1]), np.sort(rows.scores[rows.labels == 0])
+    tpr = 1 - np.searchsorted(positive, thresholds, "left") / max(1, len(positive))
+    fpr = 1 - np.searchsorted(negative, thresholds, "left") / max(1, len(negative))
+    return [[float(t), float(f), float(p)] for t, f, p in zip(thresholds, fpr, tpr, strict=True)]

@@ -1,0 +1,97 @@
+"""Takes the next checks of a rollout: disjoint batches, each at one weight, each counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from interlock.config import Cost, Metric
+from interlock.errors import EvidenceError
+from interlock.rollout.counts import Sample
+from interlock.rollout.journal import Checked, RolloutJournal
+from interlock.rollout.measurement import Side, latest_log_id, measure, requests_since, watermark
+from interlock.rollout.state import State
+
+PRIOR_ROWS = 20_000
+
+
+class Source:
+    """The serving log of one endpoint, with the metrics that are counted in it.
+
+    ``attribution_seconds``: age at which a request's outcome must have arrived.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        endpoint: str,
+        metrics: Sequence[Metric],
+        cost: Cost,
+        attribution_seconds: float,
+    ) -> None:
+        self.engine = engine
+        self.endpoint = endpoint
+        self.metrics = list(metrics)
+        self.cost = cost
+        self.attribution_seconds = attribution_seconds
+
+    def prior(self, champion_deployed: str) -> dict[str, Sample]:
+        """The champion's counts in the latest rows before the rollout."""
+        last = latest_log_id(self.engine)
+        check = measure(
+            self.engine,
+            self.endpoint,
+            {champion_deployed: "champion"},
+            after=max(0, last - PRIOR_ROWS),
+            until=last,
+            weight=0,
+            metrics=self.metrics,
+            cost=self.cost,
+        )
+        return check.champion.samples
+
+    def take(self, journal: RolloutJournal, state: State, now: float) -> str:
+        """Count every batch whose outcomes have matured, and journal it. Why it could not, else ''."""
+        try:
+            self._take(journal, state, now - self.attribution_seconds)
+        except EvidenceError as error:
+            return str(error)
+        return ""
+
+    def exposed(self, state: State) -> int:
+        """Requests the candidate has had since it first got traffic, matured or not."""
+        counted = sum(check.candidate.requests for check in (*state.checks, *state.after_promotion))
+        if not state.stretches:
+            return counted
+        try:
+            first = state.stretches[0].after
+            return requests_since(self.engine, self.endpoint, state.start.candidate_deployed, after=first)
+        except EvidenceError:  # the broken source has its own verdict; this is only a limit
+            return counted
+
+    def _take(self, journal: RolloutJournal, state: State, matured_before: float) -> None:
+        start = state.start
+        arms: dict[str, Side] = {start.candidate_deployed: "candidate"}
+        if start.champion_deployed:
+            arms[start.champion_deployed] = "champion"
+        for stretch in state.stretches:
+            after = max(stretch.after, state.counted_until)
+            if stretch.until is not None and stretch.until <= after:
+                continue
+            matured = watermark(self.engine, self.endpoint, after=after, matured_before=matured_before)
+            until = matured if stretch.until is None else min(matured, stretch.until)
+            check = measure(
+                self.engine,
+                self.endpoint,
+                arms,
+                after=after,
+                until=until,
+                weight=stretch.weight,
+                metrics=self.metrics,
+                cost=self.cost,
+            )
+            if check.requests:
+                journal.append(Checked(check=check))
+            if stretch.until is None or matured < stretch.until:
+                return  # later stretches hold only younger rows

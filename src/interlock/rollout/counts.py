@@ -1,0 +1,110 @@
+"""What one check counts: sufficient statistics per arm and metric, from the database to the evidence."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of one arm: ``n`` values, how many are not zero, their sum and their sum of squares.
+
+    For a rate, ``total`` and ``nonzero`` are both the number of bad requests. ``levels`` counts the non-zero
+    values one by one where they are few, as the kinds of mistakes are; it is empty where they are not known.
+    """
+
+    n: int = 0
+    nonzero: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    levels: dict[float, int] = {}
+
+    @property
+    def mean(self) -> float:
+        """Mean per request; NaN where there are none."""
+        return self.total / self.n if self.n else math.nan
+
+    @property
+    def variance(self) -> float:
+        """Variance of one request's value, never negative; NaN where there are none."""
+        return max(self.squares / self.n - self.mean**2, 0.0) if self.n else math.nan
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether every non-zero value is counted in ``levels``."""
+        return sum(self.levels.values()) == self.nonzero
+
+    def __add__(self, other: Sample) -> Sample:
+        return Sample(
+            n=self.n + other.n,
+            nonzero=self.nonzero + other.nonzero,
+            total=self.total + other.total,
+            squares=self.squares + other.squares,
+            levels={
+                value: self.levels.get(value, 0) + other.levels.get(value, 0)
+                for value in sorted({*self.levels, *other.levels})
+            },
+        )
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One version in one check: all requests, those answered (status < 400), and of these with an outcome.
+
+    ``failed`` are the version's own errors (status >= 500); the rest was refused for the caller's mistake.
+    """
+
+    requests: int = 0
+    answered: int = 0
+    failed: int = 0
+    with_outcome: int = 0
+    samples: dict[str, Sample] = {}
+
+    def sample(self, metric: str) -> Sample:
+        """Counts of ``metric``; empty where it was not measured."""
+        return self.samples.get(metric, Sample())
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A disjoint batch of the serving log, ``after`` < log_id <= ``until``, at one traffic weight.
+
+    ``weight``: percent of the traffic meant for the candidate. Late outcomes never reopen a check.
+    """
+
+    after: int
+    until: int
+    weight: int
+    champion: Arm
+    candidate: Arm
+
+    @property
+    def requests(self) -> int:
+        """Requests to both versions."""
+        return self.champion.requests + self.candidate.requests
+
+
+def nonsense(check: Check) -> str:
+    """Why these counts cannot come from a working source; '' if they can."""
+    where = f"check of log rows {check.after + 1} to {check.until}"
+    for name, arm in (("champion", check.champion), ("candidate", check.candidate)):
+        if arm.failed < 0 or not 0 <= arm.with_outcome <= arm.answered <= arm.requests - arm.failed:
+            return (
+                f"{where}: {name} has {arm.requests} requests, {arm.failed} failed, {arm.answered} answered, "
+                f"{arm.with_outcome} with outcome, which cannot be; look at the query and its source"
+            )
+        for metric, s in arm.samples.items():
+            finite = math.isfinite(s.total) and math.isfinite(s.squares)
+            positive = min(s.total, s.squares, *s.levels.values()) >= 0
+            if not (finite and positive and 0 <= s.nonzero <= s.n <= arm.requests):
+                return f"{where}: {metric} of the {name} is impossible: {s}; look at the query and its source"
+    return ""
+
+
+def pooled(checks: list[Check], metric: str) -> tuple[Sample, Sample]:
+    """Champion's and candidate's counts over ``checks``: for reports and messages.
+
+    Never for a comparison over several weights: the arms' shares differ, so pooled rates lie (Simpson).
+    """
+    champion = sum((check.champion.sample(metric) for check in checks), Sample())
+    candidate = sum((check.candidate.sample(metric) for check in checks), Sample())
+    return champion, candidate

@@ -1,0 +1,160 @@
+"""Counts one check in the warehouse: one statement, aggregated there, one row per version back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from interlock.config import Cost, Metric
+from interlock.errors import EvidenceError
+from interlock.rollout.counts import Arm, Check, Sample
+from interlock.warehouse import outcomes, request_response_log, serving_log
+
+Side = Literal["champion", "candidate"]
+
+
+def measure(
+    engine: sa.Engine,
+    endpoint: str,
+    arms: Mapping[str, Side],
+    *,
+    after: int,
+    until: int,
+    weight: int,
+    metrics: Sequence[Metric],
+    cost: Cost,
+) -> Check:
+    """Count the log rows ``after`` < log_id <= ``until`` of ``endpoint``.
+
+    ``arms`` says which deployed model id is which arm; rows of others are left out. A server error (status
+    >= 500) is the version's fault; a refused request (4xx) is the caller's and counts in no metric.
+    Raises :class:`EvidenceError` when the warehouse cannot answer.
+    """
+    statement = counting(endpoint, list(arms), after=after, until=until, metrics=metrics)
+    counted = {arms[row["deployed_model_id"]]: _arm(row, metrics, cost) for row in _rows(engine, statement)}
+    return Check(
+        after=after,
+        until=until,
+        weight=weight,
+        champion=counted.get("champion", Arm()),
+        candidate=counted.get("candidate", Arm()),
+    )
+
+
+def counting(
+    endpoint: str, deployed_model_ids: list[str], *, after: int, until: int, metrics: Sequence[Metric]
+) -> sa.Select[Any]:
+    """The statement behind :func:`measure`: requests, outcomes and kinds of mistakes by deployed model."""
+    log = serving_log()
+    answered = log.c.status < 400
+    known = sa.and_(answered, log.c.predicted.is_not(None), outcomes.c.outcome.is_not(None))
+    slow = {m.name: m.slow_ms for m in metrics if m.value == "slow"}
+    return (
+        sa.select(
+            log.c.deployed_model_id,
+            sa.func.count().label("requests"),
+            _count(answered).label("answered"),
+            _count(log.c.status >= 500).label("failed"),
+            _count(known).label("with_outcome"),
+            _count(sa.and_(known, log.c.predicted == 1, outcomes.c.outcome == 0)).label("false_positives"),
+            _count(sa.and_(known, log.c.predicted == 0, outcomes.c.outcome == 1)).label("false_negatives"),
+            *(
+                _count(sa.and_(answered, log.c.latency_ms > limit)).label(f"over_limit_{name}")
+                for name, limit in slow.items()
+            ),
+        )
+        .select_from(log.outerjoin(outcomes, log.c.row_key == outcomes.c.row_key))
+        .where(
+            log.c.endpoint == endpoint,
+            log.c.log_id > after,
+            log.c.log_id <= until,
+            log.c.deployed_model_id.in_(deployed_model_ids),
+        )
+        .group_by(log.c.deployed_model_id)
+    )
+
+
+def watermark(engine: sa.Engine, endpoint: str, *, after: int, matured_before: float) -> int:
+    """The highest log_id up to which every row of ``endpoint`` was logged before ``matured_before``.
+
+    ``after`` when no row was. Rows up to it have had all the time an outcome may take (epoch seconds).
+    """
+    log = request_response_log.c
+    young = (
+        sa.select(log.log_id)
+        .where(log.endpoint == endpoint, log.log_id > after, log.logging_time > matured_before)
+        .order_by(log.log_id)
+        .limit(1)
+    )
+    newest = sa.select(sa.func.max(log.log_id)).where(log.endpoint == endpoint)
+    found = _rows(engine, sa.select(young.scalar_subquery().label("young"), newest.scalar_subquery().label("newest")))[
+        0
+    ]
+    last = found["young"] - 1 if found["young"] is not None else found["newest"]
+    return max(after, last or 0)
+
+
+def latest_log_id(engine: sa.Engine) -> int:
+    """The highest log_id there is; 0 for an empty log."""
+    return int(_rows(engine, sa.select(sa.func.max(request_response_log.c.log_id).label("last")))[0]["last"] or 0)
+
+
+def requests_since(engine: sa.Engine, endpoint: str, deployed_model_id: str, *, after: int) -> int:
+    """Requests a version has answered since ``after``, matured or not: what it has been exposed to."""
+    log = request_response_log.c
+    count = sa.select(sa.func.count().label("n")).where(
+        log.endpoint == endpoint, log.log_id > after, log.deployed_model_id == deployed_model_id
+    )
+    return int(_rows(engine, count)[0]["n"])
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def _rows(engine: sa.Engine, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+    try:
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()]
+    except sa.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise EvidenceError(f"warehouse cannot be read: {reason}; nothing is promoted until it can") from error
+
+
+def _arm(row: Mapping[str, Any], metrics: Sequence[Metric], cost: Cost) -> Arm:
+    return Arm(
+        requests=row["requests"],
+        answered=row["answered"],
+        failed=row["failed"],
+        with_outcome=row["with_outcome"],
+        samples={metric.name: _sample(row, metric, cost) for metric in metrics},
+    )
+
+
+def _sample(row: Mapping[str, Any], metric: Metric, cost: Cost) -> Sample:
+    if metric.value == "error":
+        return _rate(row["answered"] + row["failed"], row["failed"])
+    if metric.value == "slow":
+        return _rate(row["answered"], row[f"over_limit_{metric.name}"])
+    cap = float("inf") if metric.cap is None else metric.cap
+    levels: dict[float, int] = {}
+    for mistake, price in (
+        ("false_positives", cost.false_positive),
+        ("false_negatives", cost.false_negative),
+    ):
+        value = float(min(price, cap))
+        if value > 0:
+            levels[value] = levels.get(value, 0) + row[mistake]
+    return Sample(
+        n=row["with_outcome"],
+        nonzero=sum(levels.values()),
+        total=sum(value * count for value, count in levels.items()),
+        squares=sum(value**2 * count for value, count in levels.items()),
+        levels=levels,
+    )
+
+
+def _rate(n: int, bad: int) -> Sample:
+    return Sample(n=n, nonzero=bad, total=float(bad), squares=float(bad))

@@ -1,0 +1,271 @@
+"""What to do next, from the evidence alone: a pure function, so that a decision can be replayed.
+
+::
+
+                  harm shown (E >= 1/alpha), in any state ------------------------> roll back  (degraded)
+                      |
+    checks ---> source broken, impossible counts, split not as set --> hold       (error)
+                      |
+                outcomes missing, or missing in one arm only --------> hold       (inconclusive)
+                      |
+                not worse than the margin (E >= 1/alpha),
+                requests of the step >= minimum_requests ------------> continue   (healthy)
+                      |
+                otherwise -------------------------------------------> hold       (inconclusive)
+
+    hold, and candidate requests > maximum_candidate_requests -------> roll back
+    hold, and step older than deadline_seconds ----------------------> roll back, or hold (on_deadline)
+
+Holding is the only answer to missing evidence, and it ends. "continue" is never reached without evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from interlock.config import CanaryStep, Metric, Strategy
+from interlock.contracts import Verdict, VerdictKind
+from interlock.rollout import evidence
+from interlock.rollout.counts import Check, Sample, nonsense, pooled
+
+MISMATCH_P = 1e-6  # far beyond chance even when looked at thousands of times
+OUTCOME_SHARE_GAP = 0.05
+
+
+class Action(StrEnum):
+    """What the controller does with the traffic."""
+
+    CONTINUE = "continue"
+    HOLD = "hold"
+    ROLL_BACK = "roll back"
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """An action and the verdict that explains it."""
+
+    action: Action
+    verdict: Verdict
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the rollout stands: index of the step, its age, and all requests the candidate has had so far.
+
+    ``problem``: why the last check could not be measured, '' if it could.
+    """
+
+    step: int
+    seconds_in_step: float
+    candidate_requests: int
+    problem: str = ""
+
+
+class _Finding(msgspec.Struct, frozen=True):
+    action: Action
+    kind: VerdictKind
+    metric: str
+    reason: str
+
+
+def decide(
+    strategy: Strategy,
+    metrics: Sequence[Metric],
+    checks: Sequence[Check],
+    progress: Progress,
+    prior: dict[str, Sample] | None = None,
+) -> Decision:
+    """The next action, from all ``checks`` of the rollout so far.
+
+    ``prior``: the champion's counts from before the rollout, by metric; the first checks' where absent.
+    """
+    step = strategy.steps[progress.step]
+    own = _of_step(step, checks)
+    broken = next((text for check in checks if (text := nonsense(check))), "")
+    finding = (
+        (None if broken else _harm(strategy, metrics, checks, prior or {}))
+        or _broken_source(broken or progress.problem or _split_mismatch(checks))
+        or _missing_outcomes(strategy, own)
+        or _noninferiority(strategy, progress.step, metrics, checks, prior or {})
+    )
+    if finding.action is Action.HOLD:
+        finding = _bounded(strategy, step, progress, finding)
+    return Decision(
+        action=finding.action,
+        verdict=Verdict(
+            kind=finding.kind,
+            metric=finding.metric,
+            reason=finding.reason,
+            requests=sum(check.requests for check in checks),
+            candidate_requests=progress.candidate_requests,
+        ),
+    )
+
+
+def harm(
+    metrics: Sequence[Metric], checks: Sequence[Check], prior: dict[str, Sample], alpha: float
+) -> dict[str, float]:
+    """ln E of "worse" by metric, over all checks; 0 where there is no evidence yet."""
+    return {metric.name: _log_harm(metric, checks, prior, alpha) for metric in metrics}
+
+
+def _harm(
+    strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Check], prior: dict[str, Sample]
+) -> _Finding | None:
+    log_e = harm(metrics, checks, prior, strategy.alpha)
+    weights = [metric.weight for metric in metrics]
+    total = evidence.combined(list(log_e.values()), weights)
+    if total < -math.log(strategy.alpha):
+        return None
+    worst = max(metrics, key=lambda metric: log_e[metric.name] + math.log(metric.weight))
+    e_value = _number(total)
+    share = "" if len(metrics) == 1 else f" ({worst.name} alone {_number(log_e[worst.name])})"
+    reason = f"{_means(worst, checks)}, e-value {e_value}{share} >= {1 / strategy.alpha:g}: worse"
+    return _Finding(Action.ROLL_BACK, VerdictKind.DEGRADED, worst.name, reason)
+
+
+def _noninferiority(
+    strategy: Strategy,
+    index: int,
+    metrics: Sequence[Metric],
+    checks: Sequence[Check],
+    prior: dict[str, Sample],
+) -> _Finding:
+    """Every business metric must be shown not worse than the margin; the least certain one speaks."""
+    step = strategy.steps[index]
+    business = [metric for metric in metrics if metric.role == "business"]
+    if not business:
+        return _Finding(Action.HOLD, VerdictKind.ERROR, "", "no metric has role business: nothing can be promoted")
+    log_e = {m.name: _log_noninferiority(m, checks, step.margin, prior, strategy.alpha) for m in business}
+    weakest = min(business, key=lambda metric: log_e[metric.name])
+    limit, requests = 1 / strategy.alpha, sum(check.requests for check in _of_step(step, checks))
+    shown = log_e[weakest.name] >= math.log(limit)
+    text = (
+        f"{_means(weakest, checks)}; not worse than +{step.margin:.0%}: "
+        f"e-value {_number(log_e[weakest.name])} {'>=' if shown else '<'} {limit:g}"
+    )
+    if shown and requests >= step.minimum_requests:
+        return _Finding(Action.CONTINUE, VerdictKind.HEALTHY, weakest.name, text)
+    if shown:
+        text += f", but {requests} requests in this step < {step.minimum_requests}"
+    return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, weakest.name, text)
+
+
+def _of_step(step: CanaryStep, checks: Sequence[Check]) -> list[Check]:
+    """The step's own checks: no two steps have the same weight."""
+    return [check for check in checks if check.weight == step.weight]
+
+
+def _broken_source(problem: str) -> _Finding | None:
+    return _Finding(Action.HOLD, VerdictKind.ERROR, "", problem) if problem else None
+
+
+def _split_mismatch(checks: Sequence[Check]) -> str:
+    """Sample-ratio mismatch: the candidate's share of the requests against the weights that were set."""
+    expected = sum(check.requests * check.weight / 100 for check in checks)
+    variance = sum(check.requests * check.weight / 100 * (1 - check.weight / 100) for check in checks)
+    got = sum(check.candidate.requests for check in checks)
+    p = math.erfc(abs(got - expected) / math.sqrt(2 * variance)) if variance > 0 else 1.0
+    if p >= MISMATCH_P:
+        return ""
+    return (
+        f"traffic split is not as set: candidate got {got} requests, {expected:.0f} expected, "
+        f"p {p:.1g} < {MISMATCH_P:g}: the arms cannot be compared"
+    )
+
+
+def _missing_outcomes(strategy: Strategy, own: Sequence[Check]) -> _Finding | None:
+    """Outcomes that are missing, above all in one arm only, may hide the damage."""
+    arms = {
+        "champion": [check.champion for check in own],
+        "candidate": [check.candidate for check in own],
+    }
+    answered = {name: sum(arm.answered for arm in side) for name, side in arms.items()}
+    known = {name: sum(arm.with_outcome for arm in side) for name, side in arms.items()}
+    for name, count in answered.items():
+        if count == 0:
+            reason = f"no matured answer of the {name} in this step yet"
+            return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason)
+    share = {name: known[name] / answered[name] for name in arms}
+    low = min(share, key=lambda name: share[name])
+    if share[low] < strategy.minimum_outcome_share:
+        reason = (
+            f"{low}: {known[low]} of {answered[low]} answers have an outcome, "
+            f"share {share[low]:.3f} < {strategy.minimum_outcome_share:g}"
+        )
+        return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason)
+    gap = abs(share["candidate"] - share["champion"])
+    both = sum(known.values()) / sum(answered.values())
+    error = math.sqrt(both * (1 - both) * sum(1 / count for count in answered.values()))
+    if gap > OUTCOME_SHARE_GAP and math.erfc(gap / (error * math.sqrt(2))) < MISMATCH_P:
+        reason = (
+            f"outcomes are missing unevenly: candidate share {share['candidate']:.3f}, "
+            f"champion {share['champion']:.3f}, difference > {OUTCOME_SHARE_GAP:g}"
+        )
+        return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason)
+    return None
+
+
+def _bounded(strategy: Strategy, step: CanaryStep, progress: Progress, finding: _Finding) -> _Finding:
+    """A hold that has lasted, or cost, too much."""
+    limit = strategy.maximum_candidate_requests
+    if limit is not None and progress.candidate_requests > limit:
+        reason = f"candidate requests {progress.candidate_requests} > {limit} without a verdict; {finding.reason}"
+        return msgspec.structs.replace(finding, action=Action.ROLL_BACK, reason=reason)
+    if progress.seconds_in_step >= step.deadline_seconds:
+        action = Action.ROLL_BACK if strategy.on_deadline == "roll back" else Action.HOLD
+        reason = f"{progress.seconds_in_step:.0f} s >= deadline {step.deadline_seconds:g} s; {finding.reason}"
+        return msgspec.structs.replace(finding, action=action, reason=reason)
+    return finding
+
+
+def _log_harm(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample], alpha: float) -> float:
+    s = evidence.strata(checks, metric.name)
+    if len(s.n_c) == 0:
+        return 0.0
+    if metric.value != "cost":
+        return float(evidence.rate_harm(s)[-1])
+    if metric.cap is not None and all(_has_levels(check, metric) for check in checks):
+        before = prior.get(metric.name, Sample())
+        return float(evidence.betting_harm(evidence.levels(checks, metric.name), metric.cap, before)[-1])
+    scale = _scale(metric, checks, prior)
+    return float(evidence.mean_harm(s, scale, alpha)[-1]) if scale else 0.0
+
+
+def _has_levels(check: Check, metric: Metric) -> bool:
+    return all(arm.sample(metric.name).has_levels for arm in (check.champion, check.candidate))
+
+
+def _log_noninferiority(
+    metric: Metric, checks: Sequence[Check], margin: float, prior: dict[str, Sample], alpha: float
+) -> float:
+    s = evidence.strata(checks, metric.name)
+    scale = _scale(metric, checks, prior)
+    if len(s.n_c) == 0 or scale is None:
+        return 0.0
+    if metric.value == "cost":
+        return float(evidence.mean_noninferiority(s, margin, scale, alpha)[-1])
+    return float(evidence.rate_noninferiority(s, margin, scale.mean)[-1])
+
+
+def _scale(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample]) -> evidence.Prior | None:
+    """From before the rollout, else from the champion's first checks; once it exists it never changes."""
+    sample = Sample()
+    found = evidence.prior_of(prior.get(metric.name, sample))
+    for check in checks:
+        if found is not None:
+            break
+        sample = sample + check.champion.sample(metric.name)
+        found = evidence.prior_of(sample)
+    return found
+
+
+def _means(metric: Metric, checks: Sequence[Check]) -> str:
+    champion, candidate = pooled(list(checks), metric.name)
+    return f"{metric.name}: candidate {candidate.mean:.4g} vs champion {champion.mean:.4g}"
+
+
+def _number(log_e: float) -> str:
+    return f"{math.exp(log_e):.3g}" if log_e < 20 else f"e^{log_e:.0f}"

@@ -1,0 +1,59 @@
+"""AIP_STORAGE_URI -> a local folder with the three model files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from interlock.errors import EnvironmentProblem, InputError
+from interlock.serving.model import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE
+
+
+@contextmanager
+def model_folder(uri: str, *, storage_endpoint: str = "") -> Iterator[Path]:
+    """The folder behind ``uri``: a local path as it is, ``gs://…`` downloaded and removed on leaving.
+
+    ``storage_endpoint`` is the address of a storage emulator, '' for Cloud Storage.
+    """
+    if not uri.startswith("gs://"):
+        yield Path(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="interlock-model-") as folder:
+        _download(uri, Path(folder), storage_endpoint)
+        yield Path(folder)
+
+
+def _download(uri: str, folder: Path, storage_endpoint: str) -> None:
+    from google.api_core.exceptions import GoogleAPIError, NotFound
+    from google.auth.exceptions import GoogleAuthError
+
+    bucket_name, _, prefix = uri.removeprefix("gs://").partition("/")
+    bucket = _client(storage_endpoint).bucket(bucket_name)
+    for name in (MODEL_FILE, SIGNATURE_FILE, MANIFEST_FILE):
+        path = f"{prefix.rstrip('/')}/{name}".lstrip("/")
+        try:
+            content = bucket.blob(path).download_as_bytes()
+        except NotFound as error:
+            raise InputError(
+                f"gs://{bucket_name}/{path} does not exist: AIP_STORAGE_URI={uri} must hold "
+                f"{MODEL_FILE} (ONNX only), {SIGNATURE_FILE} and {MANIFEST_FILE}"
+            ) from error
+        except (GoogleAPIError, GoogleAuthError, OSError) as error:
+            raise EnvironmentProblem(f"gs://{bucket_name}/{path} cannot be read: {error}") from error
+        (folder / name).write_bytes(content)
+
+
+def _client(storage_endpoint: str) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    if not storage_endpoint:
+        return storage.Client()
+    return storage.Client(
+        project="interlock",
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        client_options={"api_endpoint": storage_endpoint},
+    )

@@ -1,0 +1,170 @@
+"""A model folder, checked and loaded: ``model.onnx``, ``signature.json``, ``manifest.json``.
+
+The same class scores in the server and offline, so both give the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from interlock.contracts import InputField, Manifest, Signature, read_contract
+from interlock.errors import ContractError, InputError
+
+MODEL_FILE: Final = "model.onnx"
+SIGNATURE_FILE: Final = "signature.json"
+MANIFEST_FILE: Final = "manifest.json"
+
+Columns = dict[str, npt.NDArray[Any]]
+
+_ONNX_TYPES = {"number": "tensor(float)", "category": "tensor(string)"}
+
+
+class Model:
+    """An ONNX pipeline with its signature. Made by :func:`load_model`; safe to share between threads."""
+
+    def __init__(self, *, session: Any, signature: Signature, manifest: Manifest) -> None:
+        self.signature = signature
+        self.manifest = manifest
+        self._session = session
+        self._outputs = [signature.probability_output]
+
+    def predict(self, columns: Columns) -> npt.NDArray[np.float32]:
+        """Probability of class 1, shape (n,), float32.
+
+        ``columns`` holds one array of shape (n,) per input: numbers with missing = NaN, categories as ``str``
+        with missing = ''. :class:`InputError` if a column is missing or shorter, or a category is not text:
+        ONNX Runtime would read None as the unknown category 'None' without a word.
+        """
+        feeds: Columns = {}
+        for field in self.signature.inputs:
+            if field.name not in columns:
+                raise InputError(f"column {field.name!r} is missing: {self.manifest.name} needs it as {field.kind}")
+            feeds[field.name] = _as_input(field, columns[field.name])
+        shapes = {name: column.shape for name, column in feeds.items()}
+        if len(set(shapes.values())) != 1:
+            raise InputError(f"columns differ in shape: {shapes}; all must be (n,)")
+        return self.score(feeds)
+
+    def score(self, columns: Columns) -> npt.NDArray[np.float32]:
+        """:meth:`predict` without its checks, for columns from :class:`interlock.serving.decode.Decoder`."""
+        feeds = {name: column.reshape(-1, 1) for name, column in columns.items()}
+        probabilities: npt.NDArray[np.float32] = self._session.run(self._outputs, feeds)[0]
+        return probabilities[:, 1]
+
+    def labels(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """1 where the probability, read as a double, reaches the threshold of the signature."""
+        return (probabilities.astype(np.float64) >= self.signature.threshold).astype(np.int8)
+
+
+def load_model(folder: Path) -> Model:
+    """Load the model in ``folder`` once its digests agree with the manifest, and predict once to warm it.
+
+    :class:`InputError` if there is no ``model.onnx``; :class:`ContractError` if a digest, the signature or
+    the graph is not what the other files say.
+    """
+    model_bytes = _read_model(folder)
+    manifest = read_contract(folder / MANIFEST_FILE, Manifest)
+    signature = read_contract(folder / SIGNATURE_FILE, Signature)
+    _check_digest(MODEL_FILE, model_bytes, manifest.model_sha256)
+    _check_digest(SIGNATURE_FILE, (folder / SIGNATURE_FILE).read_bytes(), manifest.signature_sha256)
+    _check_signature(signature)
+    session = _open_session(model_bytes)
+    _check_graph(session, signature)
+    model = Model(session=session, signature=signature, manifest=manifest)
+    _warm_up(model)
+    return model
+
+
+def _read_model(folder: Path) -> bytes:
+    try:
+        return (folder / MODEL_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{MODEL_FILE} is missing in {folder}: the server loads ONNX only "
+            "(pickle needs an explicit flag and is not supported yet); export the model to ONNX"
+        ) from error
+
+
+def _check_digest(name: str, content: bytes, expected: str) -> None:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != expected:
+        raise ContractError(
+            f"{name} has sha256 {actual}, but {MANIFEST_FILE} says {expected}: not served; "
+            "the file was changed after training, re-run train_model"
+        )
+
+
+def _check_signature(signature: Signature) -> None:
+    names = [field.name for field in signature.inputs]
+    if not names or len(set(names)) != len(names):
+        raise ContractError(f"{SIGNATURE_FILE} needs one or more inputs with different names, has {names}")
+    for field in signature.inputs:
+        if field.kind not in _ONNX_TYPES:
+            raise ContractError(
+                f"{SIGNATURE_FILE}: input {field.name!r} is of kind {field.kind!r}, allowed are {sorted(_ONNX_TYPES)}"
+            )
+
+
+def _open_session(model_bytes: bytes) -> Any:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as failures
+
+    options = onnxruntime.SessionOptions()
+    # A request is far too small to share out: more threads only add wake-ups.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
+    except (
+        failures.Fail,
+        failures.InvalidArgument,
+        failures.InvalidGraph,
+        failures.InvalidProtobuf,
+        failures.NotImplemented,
+        failures.RuntimeException,
+    ) as error:
+        raise ContractError(f"{MODEL_FILE} cannot be loaded: {error}; export the model again") from error
+
+
+def _check_graph(session: Any, signature: Signature) -> None:
+    wanted = {field.name: _ONNX_TYPES[field.kind] for field in signature.inputs}
+    found = {graph_input.name: graph_input.type for graph_input in session.get_inputs()}
+    if found != wanted:
+        raise ContractError(f"{MODEL_FILE} takes {found}, but {SIGNATURE_FILE} says {wanted}: re-run train_model")
+    outputs = [output.name for output in session.get_outputs()]
+    if signature.probability_output not in outputs:
+        raise ContractError(
+            f"{MODEL_FILE} gives {outputs}, but {SIGNATURE_FILE} names {signature.probability_output!r}: "
+            "export it with zipmap off"
+        )
+
+
+def _warm_up(model: Model) -> None:
+    """Predict one row and a batch of rows with every feature missing; the answer must be a probability."""
+    for rows in (1, 64):
+        columns = {field.name: _missing(field, rows) for field in model.signature.inputs}
+        probabilities = model.score(columns)
+        if probabilities.shape != (rows,) or not ((probabilities >= 0) & (probabilities <= 1)).all():
+            raise ContractError(f"{MODEL_FILE} gives {probabilities[:1]} for a row of missing values: not in [0, 1]")
+
+
+def _missing(field: InputField, rows: int) -> npt.NDArray[Any]:
+    if field.kind == "number":
+        return np.full(rows, np.nan, dtype=np.float32)
+    return np.full(rows, "", dtype=object)
+
+
+def _as_input(field: InputField, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if field.kind == "number":
+        return np.asarray(column, dtype=np.float32)
+    texts = np.asarray(column, dtype=object)
+    for value in texts.flat:
+        if not isinstance(value, str):
+            raise InputError(f"column {field.name!r} holds {value!r}: a category is text, missing is ''")
+    return texts

@@ -1,0 +1,91 @@
+"""The tables that live traffic writes and rollouts read: SQLite on a laptop, PostgreSQL on kind, BigQuery on Google Cloud.
+
+::
+
+    request_response_log   one row per request an endpoint answered (columns as Vertex AI logs them, plus
+                           status, latency and version, which the emulator knows)
+    outcomes               what turned out to be true, by row key, written later by the business
+    rollout_journal        append-only: every decision and every change of traffic
+
+A request's instance carries ``row_key``; the outcome arrives later under the same key. ``serving_log`` is
+the flattened view that metrics read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+request_response_log = sa.Table(
+    "request_response_log",
+    metadata,
+    sa.Column("log_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("endpoint", sa.String, nullable=False),
+    sa.Column("deployed_model_id", sa.String, nullable=False),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("logging_time", sa.Float, nullable=False),  # seconds since 1970, UTC
+    sa.Column("request_id", sa.String, nullable=False),
+    sa.Column("request_payload", sa.Text, nullable=False),  # JSON array of instances
+    sa.Column("response_payload", sa.Text, nullable=False),  # JSON array of predictions, [] on error
+    sa.Column("status", sa.Integer, nullable=False),  # HTTP status
+    sa.Column("latency_ms", sa.Float, nullable=False),
+)
+
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("row_key", sa.String, primary_key=True),
+    sa.Column("outcome", sa.Integer, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),  # arrival, seconds since 1970, UTC
+)
+
+rollout_journal = sa.Table(
+    "rollout_journal",
+    metadata,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("rollout", sa.String, nullable=False, index=True),
+    sa.Column("time", sa.Float, nullable=False),  # seconds since 1970, UTC
+    sa.Column("event", sa.String, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),  # JSON object
+)
+
+
+def _first(column: sa.Column[Any], field: str, kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+    """A field of the first element of a JSON array column."""
+    return sa.cast(sa.func.json_extract(column, f"$[0].{field}"), kind)
+
+
+def serving_log() -> sa.Subquery:
+    """One row per request: log_id, time, endpoint, deployed_model_id, model_version, row_key, probability,
+    predicted, status, latency_ms. ``probability`` and ``predicted`` are null where the request failed.
+    """
+    log = request_response_log.c
+    return sa.select(
+        log.log_id,
+        log.logging_time.label("time"),
+        log.endpoint,
+        log.deployed_model_id,
+        log.model_version,
+        _first(log.request_payload, "row_key", sa.String()).label("row_key"),
+        _first(log.response_payload, "probability", sa.Float()).label("probability"),
+        _first(log.response_payload, "label", sa.Integer()).label("predicted"),
+        log.status,
+        log.latency_ms,
+    ).subquery("serving_log")
+
+
+def open_warehouse(url: str) -> sa.Engine:
+    """Connect, create what is missing, and make SQLite durable and safe for several processes."""
+    engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _write_ahead)
+    metadata.create_all(engine)
+    return engine
+
+
+def _write_ahead(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")  # the rollout journal must survive a power cut

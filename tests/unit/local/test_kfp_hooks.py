@@ -1,0 +1,64 @@
+"""The private places of kfp.local that interlock.local replaces are where they were."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from typing import Any
+
+from kfp.dsl import component_factory
+from kfp.local import (
+    executor_input_utils,
+    pipeline_orchestrator,
+    subprocess_task_handler,
+    task_dispatcher,
+)
+from kfp.local.orchestrator import dag_orchestrator, enhanced_dag_orchestrator, task_executor
+
+from interlock.local.command import PROGRAM
+from interlock.local.kfp_hooks import TESTED_VERSION, hooked
+
+
+def test_kfp_is_the_version_the_hooks_were_tested_with() -> None:
+    assert importlib.metadata.version("kfp") == TESTED_VERSION == "2.17.0"
+
+
+def test_hooked_names_are_looked_up_when_called() -> None:
+    assert "subprocess_task_handler.SubprocessTaskHandler" in inspect.getsource(
+        task_dispatcher.run_single_task_implementation
+    )
+    for caller in (dag_orchestrator.run_dag, enhanced_dag_orchestrator.execute_task):
+        assert "task_executor.execute_single_task(" in inspect.getsource(caller)
+    assert "executor_input_utils.get_local_pipeline_resource_name(" in inspect.getsource(
+        pipeline_orchestrator._run_local_pipeline_implementation
+    )
+
+
+def test_the_handler_takes_what_the_original_takes() -> None:
+    original = inspect.signature(subprocess_task_handler.SubprocessTaskHandler.__init__)
+    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: execute):
+        ours = inspect.signature(subprocess_task_handler.SubprocessTaskHandler.__init__)
+    assert list(ours.parameters) == list(original.parameters)
+
+
+def test_everything_is_put_back() -> None:
+    def places() -> list[Any]:
+        return [
+            subprocess_task_handler.SubprocessTaskHandler,
+            task_executor.execute_single_task,
+            executor_input_utils.get_local_pipeline_resource_name,
+        ]
+
+    before = places()
+    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: lambda **_: ({}, None)):
+        assert all(now is not then for now, then in zip(places(), before, strict=True))
+        assert executor_input_utils.get_local_pipeline_resource_name("x") == "j"
+    assert places() == before
+
+
+def test_the_shell_program_is_the_one_that_warm_interpreters_stand_in_for() -> None:
+    def body() -> str:
+        return ""
+
+    command, _ = component_factory._get_command_and_args_for_lightweight_component(body)
+    assert " ".join(command[2].split()) == PROGRAM
