@@ -1,4 +1,6 @@
-"""The tables that live traffic writes and rollouts read: SQLite on a laptop, PostgreSQL on kind, BigQuery on Google Cloud.
+"""The tables that live traffic writes and rollouts read.
+
+SQLite on a laptop, PostgreSQL on kind, BigQuery on Google Cloud.
 
 ::
 

@@ -100,16 +100,14 @@ def split_by_time(rows: pa.Table, validation: float, test: float) -> tuple[dict[
 
 
 def _check_keys(rows: pa.Table) -> None:
-    distinct = pc.count_distinct(rows.column(KEY)).as_py()
-    if distinct != rows.num_rows:
-        raise InputError(
-            f"source.key: {rows.num_rows - distinct} of {rows.num_rows} rows repeat a key; add columns until it is unique"
-        )
+    repeated = rows.num_rows - pc.count_distinct(rows.column(KEY)).as_py()
+    if repeated:
+        raise InputError(f"source.key: {repeated} of {rows.num_rows} rows repeat a key; add columns until it is unique")
 
 
 def _check_label(config: Config, rows: pa.Table) -> None:
-    values = sorted(pc.unique(rows.column(config.label.name)).to_pylist())
+    name = config.label.name
+    values = sorted(pc.unique(rows.column(name)).to_pylist())
     if values != [0, 1]:
-        raise InputError(
-            f"label {config.label.name}: values {values} in {rows.num_rows} rows, both 0 and 1 are needed; correct label.sql"
-        )
+        found = f"values {values} in {rows.num_rows} rows"
+        raise InputError(f"label {name}: {found}, both 0 and 1 are needed; correct label.sql")

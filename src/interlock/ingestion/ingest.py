@@ -127,9 +127,9 @@ def _require(path: Path, schema: pa.Schema, needed: list[str], time: str | None)
     if missing:
         hint = "; is the delimiter a comma?" if len(schema.names) == 1 else ""
         raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(schema.names)[:300]}{hint}")
-    if time and not pa.types.is_timestamp(schema.field(time).type) and not pa.types.is_date(schema.field(time).type):
-        if not pa.types.is_integer(schema.field(time).type):
-            kind = schema.field(time).type
+    if time:
+        kind = schema.field(time).type
+        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind)):
             raise InputError(f"{path}: time column {time} is {kind}; give ISO times, dates or whole numbers")
 
 

@@ -56,6 +56,6 @@ def _same_champion(candidate: ModelVersion, report: GateReport, champion: ModelV
     now = champion.version if champion else ""
     if report.champion != now:
         raise RegistryError(
-            f"version {candidate.version} passed its gates against {report.champion or 'no champion'}, production is now "
-            f"{now or 'empty'}: run the training pipeline again"
+            f"version {candidate.version} passed its gates against {report.champion or 'no champion'}, "
+            f"production is now {now or 'empty'}: run the training pipeline again"
         )

@@ -18,6 +18,7 @@ import msgspec
 
 from interlock.config import PostDeploy, Strategy
 from interlock.errors import EvidenceError, InputError
+from interlock.registry.aliases import PREVIOUS, PRODUCTION
 from interlock.rollout import postdeploy, settlement
 from interlock.rollout.checks import Source
 from interlock.rollout.journal import Aborted, Evaluated, Judged, Promoting, RollingBack, Settled, Started
@@ -76,7 +77,7 @@ class Rollout:
             return
         require_ready(asked, found.versions)
         prior = self.source.prior(champion_deployed) if champion_deployed else {}
-        previous = self.ports.registry.version_with(settlement.PREVIOUS) or ""
+        previous = self.ports.registry.version_with(PREVIOUS) or ""
         self.ports.journal.append(msgspec.structs.replace(asked, previous=previous, prior=prior))
 
     def shift(self, step: int) -> str:
@@ -185,7 +186,7 @@ class Rollout:
         """End the rollout, whatever happened: traffic and ``production`` agree when this returns."""
         state = self.state()
         if state.started is None:
-            production = self.ports.registry.version_with(settlement.PRODUCTION) or ""
+            production = self.ports.registry.version_with(PRODUCTION) or ""
             return Settlement(outcome=Phase.NOT_STARTED, production=production, traffic=self._traffic())
         if state.settled is None:
             self.ports.journal.append(self._settle(state))

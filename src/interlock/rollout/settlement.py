@@ -15,12 +15,11 @@ from __future__ import annotations
 import msgspec
 
 from interlock.errors import EndpointError
+from interlock.registry.aliases import PREVIOUS, PRODUCTION, STAGING
 from interlock.rollout.journal import Promoted, Quarantined, RolledBack, RolloutJournal, Started
 from interlock.rollout.ports import Clock, Endpoint, Registry
 from interlock.rollout.state import Phase, State
 from interlock.rollout.traffic import set_traffic, split
-
-PRODUCTION, PREVIOUS, STAGING = "production", "previous", "staging"
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ def _download(uri: str, folder: Path, storage_endpoint: str) -> None:
 
 def _client(storage_endpoint: str) -> Any:
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package without types
 
     if not storage_endpoint:
         return storage.Client()

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from interlock.config import Config, config_sha256
@@ -94,8 +95,9 @@ def train_model(config: Config, *, features: Features, source: Path, folder: Pat
     return manifest
 
 
-def _labels(rows: pa.Table, label: str) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
-    return rows.column(label).to_numpy().astype(np.int8)
+def _labels(rows: pa.Table, label: str) -> NDArray[np.int8]:
+    labels: NDArray[np.int8] = rows.column(label).to_numpy().astype(np.int8)
+    return labels
 
 
 def _first(columns: Columns, rows: int) -> Columns:

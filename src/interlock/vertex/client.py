@@ -19,7 +19,7 @@ EMULATED_PROJECT_NUMBER = "1234"
 
 
 def is_local(place: Place) -> bool:
-    """Whether ``place`` is an emulator. A plain-http endpoint beyond loopback is refused: it would send no credentials."""
+    """Whether ``place`` is an emulator. Any other address is refused: it would get no credentials."""
     if not place.api_endpoint:
         return False
     host = urlsplit(place.api_endpoint).hostname or ""
@@ -40,7 +40,7 @@ def _credentials(place: Place) -> Any:
         return None  # application-default credentials
     from google.auth.credentials import AnonymousCredentials
 
-    return AnonymousCredentials()
+    return AnonymousCredentials()  # type: ignore[no-untyped-call]
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def service(place: Place, name: str) -> Any:
 
 @functools.cache
 def sdk(place: Place) -> Any:
-    """The ``google.cloud.aiplatform`` module, initialised for ``place``. Costs seconds to import: prefer :func:`service`."""
+    """``google.cloud.aiplatform``, initialised for ``place``. Costs seconds to import: prefer :func:`service`."""
     import logging
 
     from google.cloud import aiplatform
@@ -86,21 +86,19 @@ def _shim_sdk(place: Place) -> None:
 
     Submitting a job looks the project up in Resource Manager, which has no emulator and no address setting:
     without this, each submit waits 50 s for a host that is not there. Storage has its address in the environment
-    only. Jobs are polled every 5 s: on loopback a tenth of that is polite enough.
+    only.
     """
-    from google.cloud.aiplatform import pipeline_jobs
     from google.cloud.aiplatform.utils import resource_manager_utils
 
     os.environ["STORAGE_EMULATOR_HOST"] = place.storage_endpoint
     resource_manager_utils.get_project_number = lambda project_id, credentials=None: EMULATED_PROJECT_NUMBER
     resource_manager_utils.get_project_id = lambda project_number, credentials=None: place.project
-    pipeline_jobs._JOB_WAIT_TIME = 0.5
 
 
 @functools.cache
 def bucket(place: Place) -> Any:
     """The place's ``google.cloud.storage.Bucket``."""
-    from google.cloud import storage
+    from google.cloud import storage  # type: ignore[attr-defined]  # a namespace package without types
 
     if not is_local(place):
         return storage.Client(project=place.project).bucket(place.bucket)
