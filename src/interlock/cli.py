@@ -114,7 +114,7 @@ def run(
     console.print(summary_table(result.attempts))
     console.print()
     for line in decision_lines(result.attempts):
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {line}", markup=False, soft_wrap=True)
     console.print(f"\n{result.seconds:.0f} s; report: {report}")
     if not result.as_expected:
         ended = ", ".join(attempt.outcome for attempt in result.attempts)

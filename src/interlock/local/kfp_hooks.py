@@ -1,4 +1,4 @@
-"""The three private places of kfp.local 2.17.0 that this runner replaces, all looked up when called.
+"""The private places of kfp.local 2.17.0 that this runner replaces, all looked up when called.
 
 =========================================================  ==================================================
 attribute                                                  why
@@ -6,6 +6,8 @@ attribute                                                  why
 ``subprocess_task_handler.SubprocessTaskHandler``          an environment per image instead of one for all
 ``orchestrator.task_executor.execute_single_task``         to report tasks by the names of the pipeline's DAG
 ``executor_input_utils.get_local_pipeline_resource_name``  ``dsl.PIPELINE_JOB_NAME_PLACEHOLDER`` is the job's
+``enhanced_dag_orchestrator.ConditionEvaluator``           conditions on named outputs were silently false
+``enhanced_dag_orchestrator._run_parallel_for_task``       loops over named outputs could not be resolved
 =========================================================  ==================================================
 
 tests/unit/local/test_kfp_hooks.py fails when another kfp version moves them.
@@ -14,9 +16,13 @@ tests/unit/local/test_kfp_hooks.py fails when another kfp version moves them.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from interlock.local.conditions import Condition, without_conditions
 
 TESTED_VERSION = "2.17.0"
 
@@ -42,28 +48,39 @@ def run_pipeline(
     from kfp.local import pipeline_orchestrator
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    message = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    keyed, conditions = without_conditions(spec)
+    message = json_format.ParseDict(keyed, pipeline_spec_pb2.PipelineSpec())
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=str(pipeline_root),
         workspace_root=str(workspace),
         raise_on_error=True,
     )
-    with hooked(job=job, run_command=run_command, around_task=around_task):
+    with hooked(job=job, run_command=run_command, around_task=around_task, conditions=conditions):
         pipeline_orchestrator.run_local_pipeline(message, parameters)
 
 
 @contextlib.contextmanager
-def hooked(*, job: str, run_command: RunCommand, around_task: Callable[[ExecuteTask], ExecuteTask]) -> Iterator[None]:
+def hooked(
+    *,
+    job: str,
+    run_command: RunCommand,
+    around_task: Callable[[ExecuteTask], ExecuteTask],
+    conditions: Mapping[str, Condition],
+) -> Iterator[None]:
     """Within the context, kfp.local runs commands by ``run_command`` and tasks through ``around_task``."""
     from kfp.local import executor_input_utils, subprocess_task_handler
-    from kfp.local.orchestrator import task_executor
+    from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_replaced(subprocess_task_handler, "SubprocessTaskHandler", _handler_class(run_command)))
         execute = around_task(task_executor.execute_single_task)
         stack.enter_context(_replaced(task_executor, "execute_single_task", execute))
         stack.enter_context(_replaced(executor_input_utils, "get_local_pipeline_resource_name", lambda _name: job))
+        evaluator = _evaluator_class(conditions)
+        stack.enter_context(_replaced(enhanced_dag_orchestrator, "ConditionEvaluator", evaluator))
+        loop = _with_items(enhanced_dag_orchestrator._run_parallel_for_task)
+        stack.enter_context(_replaced(enhanced_dag_orchestrator, "_run_parallel_for_task", loop))
         yield
 
 
@@ -100,3 +117,61 @@ def _handler_class(run_command: RunCommand) -> type:
             return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
     return EnvironmentTaskHandler
+
+
+def _evaluator_class(conditions: Mapping[str, Condition]) -> type:
+    class DeclaredConditions:
+        """What kfp.local asks of its evaluator; ``condition`` is a key of :func:`without_conditions`."""
+
+        @staticmethod
+        def evaluate_condition(condition: str, io_store: Any) -> bool:
+            found = conditions[condition]
+            values = _resolve(found.inputs, io_store)
+            return values is not None and found.holds(values)
+
+    return DeclaredConditions
+
+
+def _resolve(inputs: Mapping[str, Any], io_store: Any) -> dict[str, Any] | None:
+    """The values of compiled task inputs, None if one comes from a task that was skipped."""
+    from google.protobuf import json_format
+    from kfp.local.orchestrator.orchestrator_utils import OrchestratorUtils
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    message = json_format.ParseDict({"parameters": inputs}, pipeline_spec_pb2.TaskInputsSpec())
+    producers = {name: spec.task_output_parameter.producer_task for name, spec in message.parameters.items()}
+    skipped = [name for name in inputs if producers[name] and not _has_ended(producers[name], io_store)]
+    if skipped:
+        logging.getLogger(__name__).info("condition is false: %s was skipped", producers[skipped[0]])
+        return None
+    values: dict[str, Any] = OrchestratorUtils.make_task_arguments(message, io_store)
+    return values
+
+
+def _has_ended(task: str, io_store: Any) -> bool:
+    try:
+        return bool(io_store.get_task_status(task))
+    except ValueError:
+        return False
+
+
+def _with_items(run_loop: Callable[..., bool]) -> Callable[..., bool]:
+    """``run_loop`` with the items of a loop over a parameter taken from the task's declared input."""
+
+    def run(*, task_spec: Any, io_store: Any, **rest: Any) -> bool:
+        name = task_spec.parameter_iterator.items.input_parameter
+        if name in task_spec.inputs.parameters:
+            from google.protobuf import json_format
+
+            declared = json_format.MessageToDict(task_spec.inputs.parameters[name])
+            values = _resolve({name: declared}, io_store)
+            if values is None:
+                return False
+            items = json.loads(values[name]) if isinstance(values[name], str) else values[name]
+            changed = type(task_spec)()
+            changed.CopyFrom(task_spec)
+            changed.parameter_iterator.items.raw = json.dumps(items)
+            task_spec = changed
+        return run_loop(task_spec=task_spec, io_store=io_store, **rest)
+
+    return run

@@ -114,7 +114,7 @@ def _attempt(
         )
     require_success(deployed)
     attempt = read_attempt(place, parse_config(case.config), title=version.title, window=[version.start, version.end])
-    console.print(f"  version {attempt.version}: [bold]{attempt.outcome}[/], {attempt.reason}", highlight=False)
+    console.print(f"  version {attempt.version}: [bold]{attempt.outcome}[/], {attempt.reason}", soft_wrap=True)
     return attempt
 
 
@@ -165,6 +165,7 @@ class LiveTraffic:
 
 def prepare_rows(config: Config, live: Live, *, base: Path, folder: Path) -> Path:
     """The live rows with a known outcome, as a Parquet file."""
+    import numpy as np
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -174,6 +175,8 @@ def prepare_rows(config: Config, live: Live, *, base: Path, folder: Path) -> Pat
     ingest_table(config, start=live.start, end=live.end, base=base, folder=folder / "source")
     rows = query_rows(config, folder / "source")
     rows = rows.filter(pc.is_valid(rows.column(config.label.name)))
+    if live.order == "shuffled":
+        rows = rows.take(np.random.default_rng(config.seed).permutation(rows.num_rows))
     pq.write_table(rows, folder / "rows.parquet")
     return folder / "rows.parquet"
 

@@ -13,10 +13,15 @@ from interlock.errors import ConfigError
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Rows of the source replayed as requests, oldest first, one row per request, again from the start when used up."""
+    """Rows of the source replayed as requests, one row per request, again from the start when used up.
+
+    ``order``: ``time``, oldest first, or ``shuffled`` (always the same way). Months replayed in a minute would show
+    each rollout another season; shuffled, every minute is a fair sample of them all.
+    """
 
     start: str
     end: str
+    order: Literal["time", "shuffled"] = "time"
     requests_per_second: Annotated[int, Meta(ge=1, le=20_000)] = 1500
     connections: Annotated[int, Meta(ge=1, le=64)] = 8
 

@@ -11,6 +11,7 @@ from interlock.errors import EvidenceError
 from interlock.rollout.counts import Sample
 from interlock.rollout.journal import Checked, RolloutJournal
 from interlock.rollout.measurement import Side, latest_log_id, measure, requests_since, watermark
+from interlock.rollout.rescoring import Paired, Rescorer, rescore
 from interlock.rollout.state import State
 
 PRIOR_ROWS = 20_000
@@ -58,6 +59,22 @@ class Source:
         except EvidenceError as error:
             return str(error)
         return ""
+
+    def rescored(self, rescorer: Rescorer, state: State) -> Paired:
+        """Costs of candidate and champion on the same requests since the promotion, as far as they are counted."""
+        start, after = state.start, state.after_promotion
+        if not start.champion_deployed or not after:
+            return Paired()
+        return rescore(
+            self.engine,
+            rescorer,
+            endpoint=self.endpoint,
+            deployed_model_id=start.candidate_deployed,
+            champion=start.champion_version,
+            after=after[0].after,
+            until=after[-1].until,
+            cost=self.cost,
+        )
 
     def exposed(self, state: State) -> int:
         """Requests the candidate has had since it first got traffic, matured or not."""

@@ -22,6 +22,7 @@ from interlock.registry.aliases import PREVIOUS, PRODUCTION
 from interlock.rollout import postdeploy, settlement
 from interlock.rollout.checks import Source
 from interlock.rollout.journal import Aborted, Evaluated, Judged, Promoting, RollingBack, Settled, Started
+from interlock.rollout.rescoring import Paired
 from interlock.rollout.settlement import Ports, Settlement
 from interlock.rollout.start import require_ready, require_same
 from interlock.rollout.state import Phase, State, fold
@@ -159,12 +160,17 @@ class Rollout:
                 return self._abort(change)
             problem = self.source.take(self.ports.journal, state, self.ports.clock.now())
             state = self.state()
+            try:
+                paired = self.source.rescored(self.ports.rescorer, state)
+            except (EvidenceError, InputError) as error:
+                paired, problem = Paired(), problem or str(error)
             found, verdict = postdeploy.assess(
                 self.strategy,
                 post_deploy,
                 self.source.metrics,
                 rollout=state.checks,
                 after=state.after_promotion,
+                paired=paired,
                 first_deployment=not state.start.champion_deployed,
                 seconds=self.ports.clock.now() - state.promoted_at,
                 problem=problem,

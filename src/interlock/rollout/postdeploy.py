@@ -1,9 +1,9 @@
-"""Post-deploy evaluation: the promoted version alone, against what the champion did during the rollout.
+"""Post-deploy evaluation: the promoted version against what the old one would have done with the same requests.
 
-There is no control any more, so this is weaker than a canary: it finds a collapse, not a few percent, and a
-change of the world looks like a change of the model. The k-th look spends alpha / (k (k + 1)), so looking
-often is paid for. A first deployment has no champion: it must answer the minimum of requests nearly without
-errors.
+Cost is paired, row by row, by :mod:`interlock.rollout.rescoring`. Failures and slowness have no such twin: they
+are compared with the champion's during the rollout, and only from 1 % of the requests on. The k-th look spends
+alpha / (k (k + 1)), so looking often is paid for. A first deployment has no champion: it must answer the minimum
+of requests nearly without errors.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from interlock.config import Metric, PostDeploy, Strategy
 from interlock.contracts import Verdict, VerdictKind
 from interlock.rollout import evidence
 from interlock.rollout.counts import Check, Sample, nonsense, pooled
+from interlock.rollout.rescoring import Paired
 
-FIRST_ERROR_SHARE = 0.01
+TOLERATED_SHARE = 0.01
 
 
 def assess(
@@ -26,13 +27,15 @@ def assess(
     *,
     rollout: Sequence[Check],
     after: Sequence[Check],
+    paired: Paired,
     first_deployment: bool,
     seconds: float,
     problem: str = "",
 ) -> tuple[str, Verdict]:
     """``passed``, ``failed``, ``inconclusive`` (past the deadline) or ``wait``, and why.
 
-    ``rollout``: checks with both arms; ``after``: checks since the promotion; ``seconds``: since then.
+    ``rollout``: checks with both arms; ``after``: checks since the promotion; ``paired``: costs of both versions
+    on the same rows since then; ``seconds``: since then.
     """
     requests = sum(check.candidate.requests for check in after)
 
@@ -42,9 +45,9 @@ def assess(
     broken = problem or next((text for check in after if (text := nonsense(check))), "")
     if not broken and not first_deployment:
         for metric in metrics:
-            p, limit = _p_worse(metric, post_deploy.margin, rollout, after), _level(strategy, metrics, after)
+            p, limit = _p_worse(metric, post_deploy.margin, rollout, after, paired), _level(strategy, metrics, after)
             if p < limit:
-                means, margin = _means(metric, rollout, after), post_deploy.margin
+                means, margin = _means(metric, rollout, after, paired), post_deploy.margin
                 reason = f"{means}: worse than +{margin:.0%}, p {p:.1g} < {limit:.1g}"
                 return "failed", verdict(VerdictKind.DEGRADED, metric.name, reason)
     n, minimum = _counted(after, first_deployment), post_deploy.minimum_requests
@@ -53,11 +56,12 @@ def assess(
         if first_deployment:
             failed = sum(check.candidate.failed for check in after)
             shown = f"{failed} of {n} requests failed, share {failed / n:.3g}"
-            if failed / n > FIRST_ERROR_SHARE:
-                reason = f"{shown} > {FIRST_ERROR_SHARE:g}"
+            if failed / n > TOLERATED_SHARE:
+                reason = f"{shown} > {TOLERATED_SHARE:g}"
                 return "failed", verdict(VerdictKind.DEGRADED, "error", reason)
-            return "passed", verdict(VerdictKind.HEALTHY, "error", f"{shown} <= {FIRST_ERROR_SHARE:g}")
-        reason = f"{n} {what} >= {minimum}, no metric shown worse than +{post_deploy.margin:.0%}"
+            return "passed", verdict(VerdictKind.HEALTHY, "error", f"{shown} <= {TOLERATED_SHARE:g}")
+        shown = "".join(f"{_means(m, rollout, after, paired)}; " for m in metrics if m.role == "business")
+        reason = f"{shown}{n} {what} >= {minimum}, no metric shown worse than +{post_deploy.margin:.0%}"
         return "passed", verdict(VerdictKind.HEALTHY, "", reason)
     kind = VerdictKind.ERROR if broken else VerdictKind.INCONCLUSIVE
     reason = broken or f"{n} {what} < {minimum}"
@@ -78,19 +82,21 @@ def _level(strategy: Strategy, metrics: Sequence[Metric], after: Sequence[Check]
     return strategy.alpha / (look * (look + 1)) / len(metrics)
 
 
-def _p_worse(metric: Metric, margin: float, rollout: Sequence[Check], after: Sequence[Check]) -> float:
+def _p_worse(metric: Metric, margin: float, rollout: Sequence[Check], after: Sequence[Check], paired: Paired) -> float:
     """One-sided p-value of "not worse than the margin", at one look."""
+    if metric.value == "cost":
+        return _p_paired(paired, margin)
     champion, candidate = _samples(metric, rollout, after)
-    if champion.n == 0 or candidate.n == 0:
+    if champion.n == 0 or candidate.n == 0 or candidate.mean <= TOLERATED_SHARE:
         return 1.0
-    if metric.value != "cost":
-        return evidence.rate_tail(champion, candidate, margin)
-    expected = candidate.n * champion.nonzero / champion.n
-    if min(champion.nonzero, expected) < evidence.STARTS_AT:
-        return 1.0
-    ratio = 1 + margin
-    error = math.sqrt(candidate.variance / candidate.n + ratio**2 * champion.variance / champion.n)
-    gap = candidate.mean - ratio * champion.mean
+    return evidence.rate_tail(champion, candidate, margin)
+
+
+def _p_paired(paired: Paired, margin: float) -> float:
+    if paired.different < evidence.STARTS_AT:
+        return 1.0  # the two hardly ever differ: nothing to tell them apart by
+    error = math.sqrt(paired.gap_variance(margin) / paired.n)
+    gap = paired.gap(margin)
     if error == 0:
         return 0.0 if gap > 0 else 1.0
     return math.erfc(gap / (error * math.sqrt(2))) / 2
@@ -100,6 +106,11 @@ def _samples(metric: Metric, rollout: Sequence[Check], after: Sequence[Check]) -
     return pooled(list(rollout), metric.name)[0], pooled(list(after), metric.name)[1]
 
 
-def _means(metric: Metric, rollout: Sequence[Check], after: Sequence[Check]) -> str:
+def _means(metric: Metric, rollout: Sequence[Check], after: Sequence[Check], paired: Paired) -> str:
+    if metric.value == "cost":
+        if paired.n == 0:
+            return f"{metric.name}: no row with an outcome"
+        mine, theirs = paired.candidate / paired.n, paired.champion / paired.n
+        return f"{metric.name}: promoted {mine:.4g} vs {theirs:.4g} of the old version on the same {paired.n} requests"
     champion, candidate = _samples(metric, rollout, after)
     return f"{metric.name}: promoted {candidate.mean:.4g} vs champion during the rollout {champion.mean:.4g}"

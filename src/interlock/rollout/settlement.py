@@ -18,6 +18,7 @@ from interlock.errors import EndpointError
 from interlock.registry.aliases import PREVIOUS, PRODUCTION, STAGING
 from interlock.rollout.journal import Promoted, Quarantined, RolledBack, RolloutJournal, Started
 from interlock.rollout.ports import Clock, Endpoint, Registry
+from interlock.rollout.rescoring import Rescorer
 from interlock.rollout.state import Phase, State
 from interlock.rollout.traffic import set_traffic, split
 
@@ -37,6 +38,7 @@ class Ports(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     registry: Registry
     clock: Clock
+    rescorer: Rescorer
 
 
 def restore_traffic(ports: Ports, state: State, *, forced: bool) -> None:

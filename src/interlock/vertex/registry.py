@@ -5,12 +5,15 @@ https://cloud.google.com/vertex-ai/docs/model-registry/versioning
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from interlock.contracts import ModelVersion, Place
 from interlock.errors import RegistryError
 from interlock.registry.quarantine import quarantine
+from interlock.serving.offline import decide
 from interlock.vertex.artifacts import download_folder, upload_folder
 from interlock.vertex.client import parent, sdk, service
 
@@ -95,6 +98,16 @@ class VertexModelRegistry:
     def quarantine(self, version: str) -> None:
         """Bar ``version`` from promotion."""
         quarantine(self, version)
+
+    def labels(self, version: str, instances: Sequence[Mapping[str, Any]]) -> list[int]:
+        """The decisions of a version's model on these rows, without its endpoint: how a rollout rescores."""
+        found = self.find(version)
+        if found is None:
+            raise RegistryError(
+                f"version {version} of {self._name} is gone: nothing to compare the promoted one with"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            return decide(self.fetch(found, Path(folder)), instances)
 
     def fetch(self, version: ModelVersion, folder: Path) -> Path:
         return download_folder(self._place, version.artifact_uri, folder)

@@ -20,11 +20,13 @@ from interlock.warehouse import open_warehouse
 def open_rollout(place: Place, config: Config, rollout_id: str) -> Rollout:
     """The rollout ``rollout_id`` of the config's model on its endpoint, as far as it has come."""
     engine = open_warehouse(place.warehouse)
+    registry = VertexModelRegistry(place, config.name)
     ports = Ports(
         journal=RolloutJournal(engine, rollout_id),
         endpoint=VertexEndpoint(place, config.name),
-        registry=VertexModelRegistry(place, config.name),
+        registry=registry,
         clock=SystemClock(),
+        rescorer=registry,
     )
     source = Source(engine, config.name, config.metrics, config.cost, config.strategy.attribution_seconds)
     return Rollout(ports, source, config.strategy)

@@ -29,6 +29,10 @@ def test_hooked_names_are_looked_up_when_called() -> None:
     )
     for caller in (dag_orchestrator.run_dag, enhanced_dag_orchestrator.execute_task):
         assert "task_executor.execute_single_task(" in inspect.getsource(caller)
+    run_dag = inspect.getsource(enhanced_dag_orchestrator.run_enhanced_dag)
+    assert "ConditionEvaluator()" in run_dag
+    assert "condition_evaluator.evaluate_condition(\n" in run_dag
+    assert "_run_parallel_for_task(\n" in run_dag
     assert "executor_input_utils.get_local_pipeline_resource_name(" in inspect.getsource(
         pipeline_orchestrator._run_local_pipeline_implementation
     )
@@ -36,7 +40,7 @@ def test_hooked_names_are_looked_up_when_called() -> None:
 
 def test_the_handler_takes_what_the_original_takes() -> None:
     original = inspect.signature(subprocess_task_handler.SubprocessTaskHandler.__init__)
-    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: execute):
+    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: execute, conditions={}):
         ours = inspect.signature(subprocess_task_handler.SubprocessTaskHandler.__init__)
     assert list(ours.parameters) == list(original.parameters)
 
@@ -47,10 +51,12 @@ def test_everything_is_put_back() -> None:
             subprocess_task_handler.SubprocessTaskHandler,
             task_executor.execute_single_task,
             executor_input_utils.get_local_pipeline_resource_name,
+            enhanced_dag_orchestrator.ConditionEvaluator,
+            enhanced_dag_orchestrator._run_parallel_for_task,
         ]
 
     before = places()
-    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: lambda **_: ({}, None)):
+    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: lambda **_: ({}, None), conditions={}):
         assert all(now is not then for now, then in zip(places(), before, strict=True))
         assert executor_input_utils.get_local_pipeline_resource_name("x") == "j"
     assert places() == before

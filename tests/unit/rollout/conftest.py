@@ -134,6 +134,24 @@ class Behaviour(msgspec.Struct):
     outcome_share: float = 1.0
 
 
+class FakeRescorer:
+    """The champion's model: on rows that turned out positive it misses as often as its behaviour says."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def labels(self, version, instances):
+        champion, candidate = self.world.behaviour["b"], self.world.behaviour["c"]
+        missed = min(1.0, champion.false_negative / max(candidate.false_negative, 1e-9))
+        chance = random.Random(7)
+        return [
+            int(chance.random() >= missed)
+            if self.world.truth[instance["row_key"]]
+            else int(chance.random() < champion.false_positive)
+            for instance in instances
+        ]
+
+
 class World:
     """Traffic that flows while the clock sleeps, routed by the endpoint's weights."""
 
@@ -144,7 +162,7 @@ class World:
         self.endpoint, self.registry = FakeEndpoint(self.log, self.fuse), FakeRegistry(self.log, self.fuse)
         self.strategy, self.per_second, self.random = strategy, per_second, random.Random(seed)
         self.metrics = metrics
-        self.behaviour = {"b": Behaviour(), "c": Behaviour()}
+        self.behaviour, self.truth = {"b": Behaviour(), "c": Behaviour()}, {}
         self.clock.on_sleep.append(self.serve)
 
     def serve(self, began, until):
@@ -162,6 +180,7 @@ class World:
             label, outcome = (1, 0) if u < b.false_positive else (0, int(u < b.false_positive + b.false_negative))
             failed = self.random.random() < b.failed
             key = f"{when:.6f}"
+            self.truth[key] = outcome
             requests.append(
                 {
                     "endpoint": "e",
@@ -191,7 +210,7 @@ class World:
             return self.clock.now()
 
         journal = RolloutJournal(self.engine, "r1", now=now)
-        ports = Ports(journal, self.endpoint, self.registry, self.clock)
+        ports = Ports(journal, self.endpoint, self.registry, self.clock, FakeRescorer(self))
         source = Source(self.engine, "e", self.metrics, COST, self.strategy.attribution_seconds)
         return Rollout(ports, source, self.strategy)
 
