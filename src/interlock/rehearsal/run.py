@@ -17,7 +17,7 @@ from interlock.config import Config, parse_config
 from interlock.contracts import Place
 from interlock.errors import EnvironmentProblem
 from interlock.local import stack
-from interlock.rehearsal.outcome import Attempt, read_attempt
+from interlock.rehearsal.outcome import Attempt, read_attempt, read_version
 from interlock.rehearsal.progress import TaskLines
 from interlock.rehearsal.scenario import Live, Version, load_scenario
 from interlock.rehearsal.traffic import Plan
@@ -78,7 +78,7 @@ def run_scenario(path: Path, state: Path, console: Console) -> Result:
         config=parse_config(base.config),
         started=started,
         seconds=time.time() - started,
-        attempts=attempts,
+        attempts=[_as_it_stands(place, attempt, parse_config(base.config)) for attempt in attempts],
         expected=[version.expect for version in scenario.versions],
     )
 
@@ -116,6 +116,13 @@ def _attempt(
     attempt = read_attempt(place, parse_config(case.config), title=version.title, window=[version.start, version.end])
     console.print(f"  version {attempt.version}: [bold]{attempt.outcome}[/], {attempt.reason}", soft_wrap=True)
     return attempt
+
+
+def _as_it_stands(place: Place, attempt: Attempt, config: Config) -> Attempt:
+    """Aliases move while later versions are deployed: read them once more at the end."""
+    model = attempt.model
+    now = read_version(place, config, attempt.version, title=model.title, window=model.window)
+    return msgspec.structs.replace(attempt, model=now)
 
 
 class LiveTraffic:
