@@ -36,6 +36,8 @@ if [ ! -x "$uv" ]; then
 fi
 
 echo "setup: environment $name ($(cat "${locks[@]}" | grep -c '^[a-z0-9].*==') packages; only when the lock changed)"
+# The certificates of the system, so that a company's proxy works as it does for everything else.
+export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
 export UV_LINK_MODE=copy VIRTUAL_ENV=$PWD/$folder
 case $name in
   dev) "$uv" pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.lock ;;
