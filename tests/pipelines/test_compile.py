@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from interlock.components import images
 
 ROOT = Path(__file__).parents[2]
@@ -14,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 def compiled(name, folder):
     target = folder / f"{name}.yaml"
-    command = ["dsl", "compile", "--py", f"pipelines/{name}.py", "--function", name, "--output", str(target)]
     kfp = Path(sys.executable).with_name("kfp")
-    done = subprocess.run([str(kfp), *command], cwd=ROOT, env={}, capture_output=True, text=True, timeout=120)
+    command = [kfp, "dsl", "compile", "--py", f"pipelines/{name}.py", "--function", name, "--output", target]
+    done = subprocess.run(command, cwd=ROOT, env={}, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
     return yaml.safe_load(target.read_text())
 

@@ -88,7 +88,7 @@ def test_what_is_no_config_is_refused(text):
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="nowhere.yaml: No such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: No such file"):
         load_config(tmp_path / "nowhere.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):

@@ -68,7 +68,7 @@ SOURCES = sorted(CORE.rglob("*.py"))
 def test_layers_look_down(path):
     here = module_of(path)
     for target in imports(path):
-        if target.startswith("interlock.") and target.split(".")[1] != (here.split(".") + [""])[1]:
+        if target.startswith("interlock.") and target.split(".")[1] != [*here.split("."), ""][1]:
             if target.split(".")[1] in {"components", "pipelines"}:
                 assert layer(here) == TOP, f"{here} imports {target}: components and pipelines stand above the core"
             else:
@@ -79,7 +79,7 @@ def test_no_import_cycles_between_packages():
     graph: dict[str, set[str]] = {}
     for path in SOURCES:
         here = module_of(path)
-        name = (here.split(".") + ["interlock"])[1]
+        name = [*here.split("."), "interlock"][1]
         for target in imports(path):
             if target.startswith("interlock.") and target.split(".")[1] != name:
                 graph.setdefault(name, set()).add(target.split(".")[1])
@@ -90,8 +90,7 @@ def test_no_import_cycles_between_packages():
             seen.add(target)
         return seen
 
-    for name in graph:
-        direct = graph[name]
+    for name, direct in graph.items():
         circular = {target for target in direct if name in reach(target, set())}
         assert not circular, f"{name} and {circular} import each other"
 
@@ -128,7 +127,11 @@ def test_core_imports_under_the_kfp_runtime():
     modules = [name for name in modules if name.split(".")[1:2] not in (["local"], ["validation"])]
     code = f"import importlib\nfor name in {modules!r}: importlib.import_module(name)"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={"_KFP_RUNTIME": "true", "PATH": ""}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env={"_KFP_RUNTIME": "true", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

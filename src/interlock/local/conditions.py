@@ -52,7 +52,9 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
             return bool(eval(self.expression, {"__builtins__": {}, "values": values, **_FUNCTIONS}))
         except (TypeError, ValueError, SyntaxError) as error:
             given = ", ".join(f"{name} = {value!r}" for name, value in values.items())
-            raise InputError(f"condition of {self.task} cannot be evaluated: {self.text} with {given}: {error}") from error
+            raise InputError(
+                f"condition of {self.task} cannot be evaluated: {self.text} with {given}: {error}"
+            ) from error
 
 
 def without_conditions(spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Condition]]:

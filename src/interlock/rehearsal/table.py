@@ -10,7 +10,8 @@ from interlock.rollout.journal import Entry, Started, TrafficSet
 
 def summary_table(attempts: list[Attempt]) -> Table:
     """One row per version."""
-    table = Table(title="Versions", title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table = Table(title="Versions", title_justify="left", box=None, header_style="bold")
+    table.pad_edge, table.padding = False, (0, 1, 0, 0)
     for name in ("version", "aliases", "gates"):
         table.add_column(name, no_wrap=True)
     for name in ("auc", "cost", "requests"):

@@ -103,9 +103,7 @@ class VertexModelRegistry:
         """The decisions of a version's model on these rows, without its endpoint: how a rollout rescores."""
         found = self.find(version)
         if found is None:
-            raise RegistryError(
-                f"version {version} of {self._name} is gone: nothing to compare the promoted one with"
-            )
+            raise RegistryError(f"version {version} of {self._name} is gone: nothing to compare the promoted one with")
         with tempfile.TemporaryDirectory() as folder:
             return decide(self.fetch(found, Path(folder)), instances)
 

@@ -76,26 +76,14 @@ def test_the_output_of_a_task_with_artifacts_decides_whatever_its_text(jobs: Any
     assert said(jobs.run(mixed, {"text": text, "same": text})) == ["same"]
 
 
-def test_a_loop_over_a_named_output(jobs: Any) -> None:
-    @dsl.pipeline(name="loop")
-    def loop() -> None:
-        found = many()
-        with dsl.ParallelFor(found.outputs["names"]) as name, dsl.If(name != "c\nd"):  # noqa: SIM117
-            say(text=name)
-
-    finished = jobs.run(loop)
-    assert finished.verdict["state"] == "FAILED"  # a newline in a literal is no CEL: the compiler writes it as it is
-    assert "cannot be read" in finished.verdict["error"] or "condition" in finished.verdict["error"]
-
-
 def test_a_loop_over_a_named_output_with_a_branch(jobs: Any) -> None:
     @dsl.pipeline(name="loop")
     def loop() -> None:
         found = many()
-        with dsl.ParallelFor(found.outputs["names"]) as name, dsl.If(name != "c"):
+        with dsl.ParallelFor(found.outputs["names"]) as name, dsl.If(name != "c\nd"):
             say(text=name)
 
-    assert said(jobs.run(loop)) == sorted(["it's", 'a "b"', "c\nd"])
+    assert said(jobs.run(loop)) == ['a "b"', "it's"]
 
 
 def test_a_branch_on_a_task_that_was_skipped_is_skipped(jobs: Any) -> None:
