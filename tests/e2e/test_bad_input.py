@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from interlock.contracts import Place, read_contract
-from interlock.local import stack
 from interlock.vertex.registry import VertexModelRegistry
 
 from .conftest import interlock
@@ -122,7 +121,7 @@ def test_port_in_use(tmp_path):
         done = interlock("up", "--state", tmp_path / "state", "--port", port)
     assert done.returncode == 1
     assert str(port) in done.stderr
-    assert stack.running_place(tmp_path / "state") is None
+    assert not (tmp_path / "state" / "storage.json").exists()  # nothing is left running
     assert len(done.stderr.strip().splitlines()) == 1
 
 

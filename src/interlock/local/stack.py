@@ -52,7 +52,11 @@ def up(state: Path, *, port: int = 0) -> Place:
     arguments += ["--warehouse", warehouse, "--storage-endpoint", f"http://127.0.0.1:{storage.port}"]
     process = _start(state, "emulator", [sys.executable, "-m", "interlock.emulator", *arguments])
     ready = state / "emulator.json"
-    _wait(state, "emulator", process, lambda: _emulator_url(ready, process.pid) != "")
+    try:
+        _wait(state, "emulator", process, lambda: _emulator_url(ready, process.pid) != "")
+    except EnvironmentProblem:
+        down(state)
+        raise
     _write(state / "emulator.process.json", process)
     place = Place(
         project=PROJECT,
