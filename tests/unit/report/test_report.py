@@ -105,8 +105,9 @@ def test_every_decision_stands_with_its_inequality(page: Page, run: RunReport) -
         for entry in rollout.entries:
             if isinstance(entry.event, Judged):
                 assert entry.event.verdict.reason in page.text
-    assert ">= 20: worse" in reason_of(run.rollouts[2], Action.ROLL_BACK)
-    assert "not worse than +20%" in reason_of(run.rollouts[1], Action.CONTINUE)
+    limit, margin = 1 / run.rollouts[2].strategy.alpha, run.rollouts[1].strategy.steps[-1].margin
+    assert f">= {limit:g}: worse" in reason_of(run.rollouts[2], Action.ROLL_BACK)
+    assert f"not worse than +{margin:.0%}" in reason_of(run.rollouts[1], Action.CONTINUE)
 
 
 def test_every_gate_rule_is_there_with_its_verdict(page: Page, run: RunReport) -> None:
