@@ -139,6 +139,7 @@ def submit(
         deployment_parameters,
         job_id,
         read_use_case,
+        require_source,
         require_success,
         run_job,
         training_parameters,
@@ -148,6 +149,7 @@ def submit(
     place = stack.require_place(state)
     template = compile_pipeline(pipeline, state / "templates")
     if pipeline == "training":
+        require_source(case, config)
         parameters = training_parameters(place, case, start=start, end=end)
     else:
         parameters = deployment_parameters(place, case)

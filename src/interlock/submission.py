@@ -17,6 +17,7 @@ import interlock
 from interlock.config import parse_config, read_config_text
 from interlock.contracts import Place
 from interlock.errors import ConfigError, EnvironmentProblem, GateFailed, InterlockError
+from interlock.ingestion.preflight import require_columns
 from interlock.local.templates import write_template
 from interlock.vertex.jobs import JobState, submit, watch
 
@@ -57,6 +58,11 @@ def compile_pipeline(name: str, folder: Path) -> Path:
         raise ConfigError(f"pipeline {name!r} does not exist; there are {', '.join(PIPELINES)}")
     module = importlib.import_module(f"interlock.pipelines.{name}")
     return write_template(getattr(module, name), folder / f"{name}.yaml")
+
+
+def require_source(case: UseCase, file: Path) -> None:
+    """Every table is there and has the columns that the config names; else it is refused before anything runs."""
+    require_columns(parse_config(case.config, str(file)), base=Path(case.base), file=str(file))
 
 
 def training_parameters(place: Place, case: UseCase, *, start: str, end: str) -> dict[str, Any]:

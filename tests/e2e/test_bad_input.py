@@ -4,6 +4,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+from datetime import datetime, timedelta
 
 import pytest
 import yaml
@@ -13,12 +16,13 @@ from interlock.vertex.registry import VertexModelRegistry
 
 from .conftest import interlock
 
+FIRST = datetime(2024, 1, 1)
 HEADER = "when,id,x,kind,y\n"
 
 
 def csv_rows(n=400, label=lambda i: i % 2, x=lambda i: i % 7):
     return HEADER + "".join(
-        f"2024-01-01T{i // 60:02d}:{i % 60:02d}:00Z,{i},{x(i)},{'ab'[i % 2]},{label(i)}\n" for i in range(n)
+        f"{FIRST + timedelta(minutes=i):%Y-%m-%dT%H:%M:00Z},{i},{x(i)},{'ab'[i % 2]},{label(i)}\n" for i in range(n)
     )
 
 
@@ -69,7 +73,7 @@ def refused(state, config, *expected):
 CASES = {
     "empty file": ("", ["table.csv"]),
     "header only": (HEADER, ["0 rows"]),
-    "wrong delimiter": (csv_rows().replace(",", ";"), ["no column when", "comma"]),
+    "wrong delimiter": (csv_rows().replace(",", ";"), ["source.time", "when", "comma"]),
     "label with one class": (csv_rows(label=lambda i: 1), ["label late", "both 0 and 1"]),
     "all-null feature": (csv_rows(x=lambda i: "NA"), ["x has no value"]),
     "repeated key": (csv_rows().replace(",399,", ",398,"), ["source.key", "repeat a key"]),
@@ -101,8 +105,41 @@ def test_failed_gate_is_not_registered(state, use_case):
     refused(state, config, "auc", "0.999", "not registered")
 
 
-def test_a_column_that_does_not_exist(state, use_case):
-    refused(state, use_case(csv_rows(), features={"numbers": ["altitude"]}), "altitude")
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"features": {"numbers": ["altitude"]}}, ["features.numbers", "altitude", "id, kind, when, x, y"]),
+        ({"slices": ["planet"]}, ["slices", "planet"]),
+        ({"source": {"table": "table.csv", "time": "at", "key": ["id"]}}, ["source.time", "'at'"]),
+    ],
+)
+def test_a_column_that_does_not_exist_is_refused_before_anything_runs(state, use_case, changes, expected):
+    config = use_case(csv_rows(), **changes)
+    refused(state, config, *expected)
+    assert interlock("submit", "training", "-c", config, "--state", state).returncode == 2
+
+
+def test_a_full_disk_leaves_nothing_that_looks_complete(tmp_path, use_case):
+    config = use_case(csv_rows(200_000))
+    code = f"""
+import resource, signal
+from pathlib import Path
+from interlock.config import load_config
+from interlock.ingestion.ingest import ingest_table
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+ingest_table(load_config(Path({str(config)!r})), start="", end="", base=Path({str(tmp_path)!r}), folder=Path("out"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "EnvironmentProblem" in done.stderr.splitlines()[-1], done.stderr
+    assert "cannot be written" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out" / "table.json").exists()
+    assert not (tmp_path / "out" / "table.parquet").exists()
+
+
+def test_debug_shows_where(tmp_path):
+    done = interlock("--debug", "run", tmp_path / "none.yaml")
+    assert "Traceback" in done.stderr
 
 
 def test_exit_codes_tell_wrong_input_from_failure(tmp_path):

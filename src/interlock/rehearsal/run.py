@@ -27,6 +27,7 @@ from interlock.submission import (
     deployment_parameters,
     job_id,
     read_use_case,
+    require_source,
     require_success,
     run_job,
     training_parameters,
@@ -61,6 +62,8 @@ def run_scenario(path: Path, state: Path, console: Console) -> Result:
     scenario = load_scenario(path)
     config_path = path.parent / scenario.config
     cases = [read_use_case(config_path, extra_numbers=version.extra_numbers) for version in scenario.versions]
+    for case in cases:
+        require_source(case, config_path)
     base = read_use_case(config_path)
     started = time.time()
     _empty(state)
