@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON_ML := .venv/ml/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit fix compile lock bench-pipeline bench-rollout clean
+.PHONY: help setup run test check unit fix compile lock bench-pipeline bench-emulator bench-rollout bench-crash bench-switch bench-serving bench-soak clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,8 +45,23 @@ lock: ## Resolve the locks again from pyproject.toml (needs a network)
 bench-pipeline: setup ## Training pipeline against one plain process; last line JSON
 	@$(PYTHON_ML) benchmarks/pipeline.py
 
+bench-emulator: setup ## The emulator: readiness, memory, added latency, split, nothing lost; last line JSON
+	@$(PYTHON_ML) benchmarks/emulator.py
+
 bench-rollout: setup ## Rollout statistics against other rules; last line JSON
 	@$(PYTHON_ML) benchmarks/rollout.py
+
+bench-crash: setup ## Rollout controllers killed 200 times; last line JSON
+	@$(PYTHON_ML) benchmarks/crash.py
+
+bench-switch: setup ## Traffic switched under load; last line JSON
+	@$(PYTHON_ML) benchmarks/switch.py
+
+bench-serving: setup ## Model server against other model servers (wrk; builds .venv/bench-*); last line JSON
+	@$(PYTHON_ML) benchmarks/serving.py
+
+bench-soak: setup ## A million requests, one in ten broken, at one model server; last line JSON
+	@$(PYTHON_ML) benchmarks/soak.py
 
 clean: ## Stop the emulators and remove state and builds (environments stay)
 	@[ ! -x .venv/ml/bin/interlock ] || .venv/ml/bin/interlock down

@@ -76,10 +76,35 @@ class Table(Contract, frozen=True, kw_only=True, tag="table/v1"):
     time_start: str = ""
     time_end: str = ""
     joined: dict[str, int] = {}
+    window_end: str = ""
+    reference_rows: int = 0
+    reference_sha256: str = ""
+
+
+class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared condition, counted over a table. ``rows``: up to ten rows that break it, key columns first."""
+
+    name: str
+    sql: str
+    broken: int
+    at_most: int
+    rows: list[dict[str, str]] = []
+
+
+class TableChecks(Contract, frozen=True, kw_only=True, tag="table-checks/v1"):
+    """What needs SQL, computed at ingestion, where DuckDB is. ``positives`` of ``labelled`` rows have label 1."""
+
+    table_sha256: str
+    labelled: int
+    positives: int
+    results: list[SqlResult] = []
 
 
 class Anomaly(msgspec.Struct, frozen=True):
-    """One broken rule. ``value`` and ``limit`` are text for people."""
+    """One broken rule. ``value`` and ``limit`` are text for people.
+
+    ``rows``: up to ten rows that break it, key columns first. ``waiver``: who lets it pass, why, and until when.
+    """
 
     feature: str
     rule: str
@@ -87,6 +112,20 @@ class Anomaly(msgspec.Struct, frozen=True):
     limit: str
     reason: str
     blocking: bool = True
+    rows: list[dict[str, str]] = []
+    waiver: str = ""
+
+
+class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """Divergence of one feature from the reference span, in bits.
+
+    ``limit`` is the larger of the effect floor and what chance allows; ``alarm`` when the divergence exceeds it.
+    """
+
+    feature: str
+    divergence: float
+    limit: float
+    alarm: bool
 
 
 class DataVerdict(Contract, frozen=True, kw_only=True, tag="data-verdict/v1"):
@@ -98,6 +137,7 @@ class DataVerdict(Contract, frozen=True, kw_only=True, tag="data-verdict/v1"):
     table_sha256: str
     schema_sha256: str
     anomalies: list[Anomaly] = []
+    drift: list[FeatureDrift] = []
 
 
 class Features(Contract, frozen=True, kw_only=True, tag="features/v1"):
@@ -142,7 +182,11 @@ class Signature(Contract, frozen=True, kw_only=True, tag="signature/v1"):
 
 
 class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
-    """Where a model comes from: enough to train it again and to prove it is the same."""
+    """Where a model comes from: enough to train it again and to prove it is the same.
+
+    ``git_revision`` ends in ``+`` when the checkout had changes. ``parameters`` are the estimator's, as given or
+    as a search found them.
+    """
 
     name: str
     model_sha256: str
@@ -159,6 +203,7 @@ class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
     lock_sha256: str = ""
     libraries: dict[str, str] = {}
     parity_max_difference: float = 0.0
+    parameters: dict[str, int | float | str | bool | None] = {}
 
 
 # --- evaluation and gates ------------------------------------------------------------------------------
@@ -195,7 +240,10 @@ class Evaluation(Contract, frozen=True, kw_only=True, tag="evaluation/v1"):
     """Everything measured about one candidate. ``champion`` is '' when there is none yet.
 
     ``score_deciles``: the nine borders that cut the test scores into tenths; monitoring compares live scores
-    with them. ``latency_p50_ms`` / ``latency_p99_ms``: one row per request, real model server on loopback.
+    with them. ``slice_comparisons``: :attr:`comparisons` on every slice. ``calibration``: per tenth of the rows
+    ``[mean score, observed share of label 1, rows]``. ``champion_unscorable``: why the champion could not be
+    scored, '' when it was or there is none; there are no comparisons then. ``latency_p50_ms`` /
+    ``latency_p99_ms``: one row per request, real model server on loopback.
     """
 
     model_sha256: str
@@ -214,12 +262,16 @@ class Evaluation(Contract, frozen=True, kw_only=True, tag="evaluation/v1"):
     champion_latency_p99_ms: float | None
     size_bytes: int
     load_seconds: float
+    slice_comparisons: list[Comparison] = []
+    calibration: list[list[float]] = []
+    champion_unscorable: str = ""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     """One gate rule. ``verdict`` is ``pass``, ``fail`` or ``not enough data``; ``reason`` is the inequality.
 
     A result that is not ``pass`` closes the gate unless the config lets it through by name: ``blocking`` false.
+    ``waiver``: who let it through, why and until when; '' without one.
     """
 
     gate: str
@@ -230,6 +282,7 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     reason: str
     blocking: bool = True
+    waiver: str = ""
 
 
 class GateReport(Contract, frozen=True, kw_only=True, tag="gate-report/v1"):

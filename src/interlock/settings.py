@@ -18,7 +18,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
     ``storage_endpoint`` is the address of a storage emulator, '' for Cloud Storage. ``drain_seconds``: how
-    long requests in flight may take after SIGTERM.
+    long requests in flight may take after SIGTERM. ``request_seconds``: how long a client may take to send a
+    request or to take an answer. ``prediction_log`` is a folder, '' for no log; ``prediction_log_share`` of
+    the answered requests is logged.
     """
 
     storage_uri: str
@@ -31,6 +33,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_pickle: bool
     storage_endpoint: str = ""
     drain_seconds: int = 20
+    workers: int = 1
+    max_connections: int = 1000
+    request_seconds: int = 20
+    prediction_log: str = ""
+    prediction_log_share: float = 1.0
 
 
 def server_settings(environment: Mapping[str, str] = os.environ) -> ServerSettings:
@@ -54,7 +61,27 @@ def server_settings(environment: Mapping[str, str] = os.environ) -> ServerSettin
         deployed_model_id=environment.get("AIP_DEPLOYED_MODEL_ID", ""),
         allow_pickle=environment.get("INTERLOCK_ALLOW_PICKLE", "") == "1",
         storage_endpoint=environment.get("STORAGE_EMULATOR_HOST", ""),
+        drain_seconds=_whole(environment, "INTERLOCK_DRAIN_SECONDS", 20, 1, 3600),
+        workers=_whole(environment, "INTERLOCK_WORKERS", 1, 1, 256),
+        max_connections=_whole(environment, "INTERLOCK_MAX_CONNECTIONS", 1000, 1, 1_000_000),
+        request_seconds=_whole(environment, "INTERLOCK_REQUEST_SECONDS", 20, 1, 3600),
+        prediction_log=environment.get("INTERLOCK_PREDICTION_LOG", ""),
+        prediction_log_share=_share(environment, "INTERLOCK_PREDICTION_LOG_SHARE"),
     )
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise ConfigError(f"{name}={text!r} is not a whole number from {low} to {high}: for instance {default}")
+    return int(text)
+
+
+def _share(environment: Mapping[str, str], name: str) -> float:
+    text = environment.get(name) or "1"
+    if not re.fullmatch(r"1|0|[01]?\.\d+|1\.0+", text) or float(text) > 1:
+        raise ConfigError(f"{name}={text!r} is not a share: give a number from 0 to 1, for instance 0.1")
+    return float(text)
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -92,3 +119,13 @@ def local_settings(environment: Mapping[str, str] = os.environ) -> LocalSettings
 def child_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """What a process we start inherits."""
     return dict(environment)
+
+
+def emulator_token(environment: Mapping[str, str] = os.environ) -> str:
+    """What clients of the Vertex AI emulator must send; '' for no check. ``INTERLOCK_TOKEN`` sets it."""
+    return environment.get("INTERLOCK_TOKEN", "")
+
+
+def pickle_allowed(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the Vertex AI emulator may load pickled models of prebuilt images: ``INTERLOCK_ALLOW_PICKLE=1``."""
+    return environment.get("INTERLOCK_ALLOW_PICKLE", "") == "1"

@@ -41,6 +41,7 @@ outcomes = sa.Table(
     metadata,
     sa.Column("row_key", sa.String, primary_key=True),
     sa.Column("outcome", sa.Integer, nullable=False),
+    sa.Column("amount", sa.Float, nullable=True),  # what it was worth, for metrics of value amount
     sa.Column("time", sa.Float, nullable=False),  # arrival, seconds since 1970, UTC
 )
 
@@ -79,9 +80,12 @@ def serving_log() -> sa.Subquery:
     ).subquery("serving_log")
 
 
-def open_warehouse(url: str) -> sa.Engine:
-    """Connect, create what is missing, and make SQLite durable and safe for several processes."""
-    engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
+def open_warehouse(url: str, patience_seconds: float = 30.0) -> sa.Engine:
+    """Connect, create what is missing, and make SQLite durable and safe for several processes.
+
+    ``patience_seconds``: how long a SQLite file that another process is writing is waited for.
+    """
+    engine = sa.create_engine(url, connect_args={"timeout": patience_seconds} if url.startswith("sqlite") else {})
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _write_ahead)
     metadata.create_all(engine)
