@@ -16,6 +16,7 @@ import msgspec
 from interlock.emulator.server import Options, serve
 from interlock.emulator.state import Ready
 from interlock.errors import InterlockError
+from interlock.settings import emulator_token, pickle_allowed
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -28,8 +29,19 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port, 0 for any free one (default)")
     parser.add_argument("--storage-endpoint", default="", help="URL of a storage emulator, given to servers and jobs")
-    parser.add_argument("--allow-remote", action="store_true", help="permit a --host beyond this machine")
-    return Options(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--allow-remote", action="store_true", help="permit a --host beyond this machine; needs INTERLOCK_TOKEN"
+    )
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        default=pickle_allowed(),
+        help="let prebuilt images load pickled models (or INTERLOCK_ALLOW_PICKLE=1)",
+    )
+    parser.add_argument(
+        "--health-seconds", type=float, default=5.0, help="between checks of a model server (default: %(default)s)"
+    )
+    return Options(**vars(parser.parse_args(arguments)), token=emulator_token())
 
 
 def main() -> int:

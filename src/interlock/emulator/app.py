@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import inspect
 import logging
 import sqlite3
@@ -11,17 +12,16 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from interlock.emulator.body import LARGEST_BODY, ClientGone, Receive, Scope, TooLarge, header, read_body
 from interlock.emulator.call import Call
 from interlock.emulator.names import Location
 from interlock.emulator.prediction import Answer, Prediction
 from interlock.emulator.routes import Routes, match
-from interlock.emulator.rpc import RpcError, error_body, invalid
+from interlock.emulator.rpc import Document, RpcError, error_body, invalid
+from interlock.emulator.surface import call_name
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-LARGEST_BODY = 10 * 1024 * 1024  # bytes; the service's limit for a prediction request
 _VERSIONS = ("v1", "v1beta1", "ui")  # REST clients poll operations under /ui
 _JSON = {"content-type": "application/json"}
 log = logging.getLogger(__name__)
@@ -40,11 +40,22 @@ class Lifespan(Protocol):
 class App:
     """Vertex AI REST v1 of one project and location."""
 
-    def __init__(self, location: Location, routes: Routes, prediction: Prediction, lifespan: Lifespan) -> None:
+    def __init__(
+        self,
+        location: Location,
+        routes: Routes,
+        prediction: Prediction,
+        lifespan: Lifespan,
+        *,
+        token: str,
+        servers: Callable[[], list[Document]],
+    ) -> None:
         self._location = location
         self._routes = routes
         self._prediction = prediction
         self._lifespan = lifespan
+        self._token = token
+        self._servers = servers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
@@ -52,19 +63,26 @@ class App:
             await self._run_lifespan(receive, send)
             return
         try:
-            body = await _read_body(receive)
+            if self._token:
+                self._authenticate(scope)
+            body = await read_body(scope, receive)
             answer = await self._answer(scope, body)
-        except _ClientGone:
+        except ClientGone:
             return
         except RpcError as error:
             answer = Answer(error.http, error_body(error.http, error.message, error.status), _JSON)
-        except _TooLarge:
+        except TooLarge:
             answer = Answer(413, error_body(413, f"request body exceeds {LARGEST_BODY} bytes"), _JSON)
-        except (LookupError, TypeError, ValueError, AttributeError, OSError, sqlite3.Error):
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, OSError, sqlite3.Error):
             # A defect of the emulator: the log has the trace, the client gets none.
             log.exception("%s %s", scope["method"], scope["path"])
             answer = Answer(500, error_body(500, "internal error of the emulator; its log has the cause"), _JSON)
         await _send_answer(answer, send)
+
+    def _authenticate(self, scope: Scope) -> None:
+        given = header(scope, b"authorization").removeprefix("Bearer ") or header(scope, b"x-goog-api-key")
+        if not hmac.compare_digest(given.encode(), self._token.encode()):
+            raise RpcError("UNAUTHENTICATED", "send the emulator's token as Authorization: Bearer TOKEN")
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -79,7 +97,7 @@ class App:
         parts = path.split("/", 6)
         if len(parts) < 7 or parts[1] not in _VERSIONS or parts[2] != "projects" or parts[4] != "locations":
             if path == "/health":
-                return Answer(200, b'{"status": "ok"}', _JSON)
+                return Answer(200, msgspec.json.encode({"status": "ok", "servers": self._servers()}), _JSON)
             raise _unimplemented(method, path)
         _, version, _, project, _, location, rest = parts
         self._location.check(project, location)
@@ -87,12 +105,12 @@ class App:
             if rest.endswith(":predict"):
                 return await self._prediction.predict(rest[10:-8], body)
             if rest.endswith(":rawPredict"):
-                content_type = dict(scope["headers"]).get(b"content-type", b"application/json").decode("latin-1")
+                content_type = header(scope, b"content-type") or "application/json"
                 return await self._prediction.raw_predict(rest[10:-11], body, content_type)
         pattern, ids = match(rest)
         handler = self._routes.get((method, pattern))
         if handler is None:
-            raise _unimplemented(method, f"/{version}/projects/*/locations/*/{pattern}")
+            raise _unimplemented(method, f"/{version}/projects/*/locations/*/{pattern}", call_name(method, pattern))
         call = Call(
             version="v1" if version == "ui" else version,
             ids=ids,
@@ -104,8 +122,9 @@ class App:
         return Answer(200, msgspec.json.encode(document), _JSON)
 
 
-def _unimplemented(method: str, path: str) -> RpcError:
-    return RpcError("UNIMPLEMENTED", f"{method} {path} is not served by this emulator")
+def _unimplemented(method: str, path: str, name: str = "") -> RpcError:
+    what = f"{name} ({method} {path})" if name else f"{method} {path}"
+    return RpcError("UNIMPLEMENTED", f"{what} is not served by this emulator")
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -113,32 +132,8 @@ def _parse(body: bytes) -> dict[str, Any]:
         return {}
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise invalid(f"request body is not a JSON object: {error}") from error
-
-
-class _ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
-
-
-class _TooLarge(Exception):
-    """The body is beyond the limit."""
-
-
-async def _read_body(receive: Receive) -> bytes:
-    chunks = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _ClientGone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > LARGEST_BODY:
-            raise _TooLarge
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _send_answer(answer: Answer, send: Send) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from interlock.emulator.call import Call
-from interlock.emulator.deployments import Deployments
+from interlock.emulator.deployments import Deployments, replica_count
 from interlock.emulator.listing import page
 from interlock.emulator.masks import masked_update
 from interlock.emulator.models import Models
@@ -27,7 +27,11 @@ from interlock.emulator.traffic import check_split, split_after_deploy, split_af
 from interlock.errors import InterlockError
 
 KIND = "endpoint"
-_MUTABLE = ("displayName", "description", "labels", "trafficSplit", "predictRequestResponseLoggingConfig")
+_MUTABLE = (
+    *("displayName", "description", "labels", "trafficSplit"),
+    *("predictRequestResponseLoggingConfig", "clientConnectionConfig"),
+)
+_MUTABLE_DEPLOYED = ("dedicatedResources", "automaticResources", "disableContainerLogging", "enableContainerLogging")
 _OUTPUT_ONLY = ("deployedModels", "trafficSplit", "createTime", "updateTime")
 
 Split = dict[str, int]
@@ -39,17 +43,22 @@ class _Logging(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     sampling_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
 
 
+class _Connection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    inference_timeout: Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}(\.\d+)?s$")] = "60s"
+
+
 class _Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     display_name: str = ""
     description: str = ""
     labels: dict[str, str] = {}
     traffic_split: Split = {}
     predict_request_response_logging_config: _Logging | None = None
+    client_connection_config: _Connection | None = None
     etag: str = ""
 
 
 class _Resources(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    min_replica_count: int = 1
+    min_replica_count: Annotated[int, msgspec.Meta(ge=0)] = 1
 
 
 class _DeployedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -60,9 +69,22 @@ class _DeployedModel(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     automatic_resources: _Resources | None = None
 
 
+class _Mutated(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    id: str
+
+
 class _Deploy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     deployed_model: dict[str, Any]
     traffic_split: Split = {}
+
+
+class _Mutate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    deployed_model: dict[str, Any]
+    update_mask: str = ""
+
+
+class _LongUpdate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    endpoint: dict[str, Any]
 
 
 class _Undeploy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -87,13 +109,13 @@ class Endpoints:
         self._models = models
         self._deployments = deployments
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """After a restart: start what was deployed, and route to it."""
         for endpoint in self._store.all(KIND):
             for entry in endpoint["deployedModels"]:
                 try:
                     model, version = self._models.read(_model_id(entry))
-                    self._deployments.resume(self._deployments.prepare(entry, model, version))
+                    self._deployments.resume(await self._deployments.prepare(entry, model, version))
                 except InterlockError as error:
                     log.warning("deployed model %s of %s does not come back: %s", entry["id"], endpoint["name"], error)
             self._deployments.route(endpoint)
@@ -147,6 +169,13 @@ class Endpoints:
         self._deployments.route(changed)
         return public(changed)
 
+    def update_long_running(self, call: Call) -> Document:
+        """UpdateEndpointLongRunning: what is given replaces what is there, as an operation."""
+        given = call.typed(_LongUpdate).endpoint
+        with self._store.transaction():
+            endpoint = self.update(msgspec.structs.replace(call, body=given, query={}))
+            return self._operations.complete(call, "UpdateEndpoint", "Endpoint", endpoint)
+
     def delete(self, call: Call) -> Document:
         """DeleteEndpoint, unless something is deployed to it."""
         endpoint = self._read(call.ids[0])
@@ -185,7 +214,7 @@ class Endpoints:
         return answer(operation)
 
     async def _deploy(self, call: Call, operation: str, entry: Document, split: Split) -> None:
-        deployment = self._deployments.prepare(entry, *self._models.read(_model_id(entry)))
+        deployment = await self._deployments.prepare(entry, *self._models.read(_model_id(entry)))
         await self._deployments.start(deployment)
         try:
             # The world may have moved while the servers started: everything is checked again.
@@ -207,13 +236,34 @@ class Endpoints:
             raise
         self._deployments.route(endpoint)
 
+    def mutate_deployed_model(self, call: Call) -> Document:
+        """MutateDeployedModel: an operation that ends when as many servers run as are asked for."""
+        endpoint = self._read(call.ids[0])
+        request = call.typed(_Mutate)
+        asked = call.typed(_Mutated, request.deployed_model)
+        entry = _entry(endpoint, asked.id)
+        changed = masked_update(entry, request.deployed_model, request.update_mask, _MUTABLE_DEPLOYED)
+        call.typed(_DeployedModel, changed)
+        operation = self._operations.begin(call, "MutateDeployedModel")
+        self._operations.run(operation["name"], self._mutate(call, operation["name"], changed))
+        return answer(operation)
+
+    async def _mutate(self, call: Call, operation: str, changed: Document) -> None:
+        await self._deployments.scale(changed["id"], replica_count(changed))
+        endpoint = self._read(call.ids[0])
+        _entry(endpoint, changed["id"])
+        entries = [changed if entry["id"] == changed["id"] else entry for entry in endpoint["deployedModels"]]
+        with self._store.transaction():
+            self._write({**endpoint, "deployedModels": entries})
+            response = {"deployedModel": changed}
+            self._operations.commit(operation, call.version, "MutateDeployedModelResponse", response)
+
     def undeploy_model(self, call: Call) -> Document:
         """UndeployModel: an operation that ends when the servers have ended."""
         endpoint = self._read(call.ids[0])
         request = call.typed(_Undeploy)
         gone = request.deployed_model_id
-        if gone not in _ids(endpoint):
-            raise not_found(f"deployed model {gone} of {endpoint['name']}")
+        _entry(endpoint, gone)
         shares = split_after_undeploy(endpoint["trafficSplit"], request.traffic_split, gone, _ids(endpoint))
         left = [entry for entry in endpoint["deployedModels"] if entry["id"] != gone]
         with self._store.transaction():
@@ -227,6 +277,13 @@ class Endpoints:
 
 def _ids(endpoint: Document) -> list[str]:
     return [entry["id"] for entry in endpoint["deployedModels"]]
+
+
+def _entry(endpoint: Document, identifier: str) -> Document:
+    for entry in endpoint["deployedModels"]:
+        if entry["id"] == identifier:
+            return dict(entry)
+    raise not_found(f"deployed model {identifier} of {endpoint['name']}")
 
 
 def _model_id(entry: Document) -> str:

@@ -17,6 +17,17 @@ from interlock.emulator.children import end_child, last_lines, start_child
 from interlock.emulator.job_events import Event, JobEvent
 
 _STOP_SECONDS = 10.0
+
+
+class JobRun(msgspec.Struct, frozen=True):
+    """What is run: a compiled pipeline with its parameter values."""
+
+    job: str
+    spec: dict[str, Any]
+    parameters: dict[str, Any]
+    fail_fast: bool
+
+
 _decode = msgspec.json.Decoder(Event).decode
 log = logging.getLogger(__name__)
 
@@ -32,11 +43,9 @@ class JobProcesses:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    def start(
-        self, job: str, spec: dict[str, Any], parameters: dict[str, Any], report: Callable[[Event], None]
-    ) -> None:
+    def start(self, run: JobRun, report: Callable[[Event], None]) -> None:
         """Run a job in the background; the last event reported is a :class:`JobEvent`, whatever happens."""
-        task = asyncio.create_task(self._run(job, spec, parameters, report))
+        task = asyncio.create_task(self._run(run, report))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -57,29 +66,26 @@ class JobProcesses:
         await asyncio.gather(*(end_child(process, _STOP_SECONDS) for process in list(self._processes.values())))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(
-        self, job: str, spec: dict[str, Any], parameters: dict[str, Any], report: Callable[[Event], None]
-    ) -> None:
+    async def _run(self, run: JobRun, report: Callable[[Event], None]) -> None:
+        job = run.job
         folder = self._state / "jobs" / job
         job_file = folder / "job.json"
         errors = folder / "process.log"
-        folder.mkdir(parents=True, exist_ok=True)
-        job_file.write_bytes(
-            msgspec.json.encode(
-                {
-                    "job": job,
-                    "pipeline_spec": spec,
-                    "parameters": parameters,
-                    "pipeline_root": str(self._state / "pipeline_root"),
-                    "log_dir": str(folder / "logs"),
-                    "state": str(self._state),
-                    "environment": self._environment,
-                    "owner": os.getpid(),
-                }
-            )
-        )
+        description = {
+            "job": job,
+            "pipeline_spec": run.spec,
+            "parameters": run.parameters,
+            "pipeline_root": str(self._state / "pipeline_root"),
+            "log_dir": str(folder / "logs"),
+            "state": str(self._state),
+            "environment": self._environment,
+            "owner": os.getpid(),
+            "fail_fast": run.fail_fast,
+        }
         command = [sys.executable, "-m", "interlock.local.job", str(job_file)]
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            job_file.write_bytes(msgspec.json.encode(description))
             process = await start_child(command, self._environment, errors, signal.SIGTERM)
         except OSError as error:
             report(JobEvent("FAILED", f"the job's process cannot be started: {error}"))

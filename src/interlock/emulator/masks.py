@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection
 
-from interlock.emulator.listing import camel
+from interlock.emulator.filters import camel
 from interlock.emulator.rpc import Document, invalid
 
 

@@ -67,6 +67,12 @@ class _Upload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     model_id: str = ""
 
 
+class _Copy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    source_model: str
+    model_id: str = ""
+    parent_model: str = ""
+
+
 class _Merge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     version_aliases: list[str] = []
 
@@ -98,6 +104,29 @@ class Models:
             self._store.put(KIND, grown)
             response = {"model": model["name"], "modelVersionId": str(model["_next"])}
             return self._operations.complete(call, "UploadModel", "UploadModelResponse", response)
+
+    def copy(self, call: Call) -> Document:
+        """CopyModel: one version, the default or the one named, as a new model or as a version of ``parentModel``."""
+        request = call.typed(_Copy)
+        if request.model_id and request.parent_model:
+            raise invalid("modelId and parentModel are both given: a copy is a new model or a new version")
+        source, version = self.read(self._location.last_id(request.source_model, "models"))
+        shown = {**source, **version}
+        body = msgspec.convert({key: value for key, value in shown.items() if key != "etag"}, ModelBody)
+        parent = request.parent_model
+        model = self._parent(parent) if parent else self._new(request.model_id, body)
+        kept = {key: value for key, value in version.items() if key not in ("versionAliases", "modelSourceInfo")}
+        copied = {**_without_output(kept, first=False), "modelSourceInfo": {"sourceType": "CUSTOM", "copy": True}}
+        grown = add_version(model, copied, [])
+        with self._store.transaction():
+            self._store.put(KIND, grown)
+            response = {"model": model["name"], "modelVersionId": str(model["_next"])}
+            return self._operations.complete(call, "CopyModel", "CopyModelResponse", response)
+
+    def list_checkpoints(self, call: Call) -> Document:
+        """ListModelVersionCheckpoints: only tuned generative models have any, and none is here."""
+        self.read(call.ids[0])
+        return {"checkpoints": []}
 
     def _parent(self, name: str) -> Document:
         return self.read(split_version(self._location.last_id(name, "models"))[0])[0]

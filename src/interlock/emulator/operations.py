@@ -5,6 +5,7 @@
     begin ──> running ──commit──> committed ──finish──> done(response)
                  │                    │
                  └──fail──> done(error)└── restart ──> done(response)
+                 │ cancel ──> done(error CANCELLED)
               restart ──> done(error ABORTED)
 
 ``commit`` is written in the transaction that changes the resource, so an operation killed between the change
@@ -37,13 +38,14 @@ class Operations:
     def __init__(self, store: Store, location: Location) -> None:
         self._store = store
         self._location = location
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, call: Call, method: str) -> Document:
         """A new running operation of ``method``, for instance ``DeployModel``."""
         now = timestamp()
         kind = f"type.googleapis.com/google.cloud.aiplatform.{call.version}.{method}OperationMetadata"
-        if method.startswith("Delete"):
+        if "Delete" in method:
             kind = f"type.googleapis.com/google.cloud.aiplatform.{call.version}.DeleteOperationMetadata"
         return self._store.put(
             _KIND,
@@ -82,8 +84,8 @@ class Operations:
     def run(self, name: str, work: Coroutine[None, None, None]) -> None:
         """Do ``work`` in the background; it commits, and its failure ends the operation."""
         task = asyncio.create_task(self._guard(name, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[name] = task
+        task.add_done_callback(lambda _task: self._tasks.pop(name, None))
 
     async def _guard(self, name: str, work: Coroutine[None, None, None]) -> None:
         try:
@@ -92,14 +94,20 @@ class Operations:
             self.fail(name, error)
         except (InterlockError, OSError) as error:
             self.fail(name, precondition(str(error)))
+        except asyncio.CancelledError:
+            if self._stopping:
+                raise
+            self.fail(name, RpcError("CANCELLED", "the operation was cancelled; nothing was changed"))
         else:
             self.finish(name)
 
     async def stop(self) -> None:
         """Abandon what runs; the next start ends it."""
-        for task in self._tasks:
+        self._stopping = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def recover(self) -> None:
         """After a restart: end every operation that was running."""
@@ -127,6 +135,22 @@ class Operations:
     def list_operations(self, call: Call) -> Document:
         """ListOperations."""
         return page([answer(operation) for operation in self._store.all(_KIND)], call.query, "operations")
+
+    def cancel(self, call: Call) -> Document:
+        """CancelOperation: best effort, as documented. One that has changed its resource goes on to its end."""
+        operation = self._read(self._location.name("operations", call.ids[-1]))
+        task = self._tasks.get(operation["name"])
+        if task is not None and "_response" not in operation:
+            task.cancel()
+        return {}
+
+    def delete(self, call: Call) -> Document:
+        """DeleteOperation, once it is done."""
+        operation = self._read(self._location.name("operations", call.ids[-1]))
+        if not operation["done"]:
+            raise precondition(f"{operation['name']} is still running: wait for it, or cancel it")
+        self._store.delete(operation["name"])
+        return {}
 
     async def wait(self, call: Call) -> Document:
         """WaitOperation: answers when done, or at ``timeout`` as it is then."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import random
 import time
 from typing import NamedTuple
@@ -17,7 +19,6 @@ from interlock.emulator.rpc import error_body, invalid, not_found, precondition
 from interlock.emulator.serving_log import Row, ServingLog
 
 _JSON = {"content-type": "application/json"}
-_DEADLINE = aiohttp.ClientTimeout(total=60.0)  # the service's limit on online prediction
 _WAIT_FOR_REPLICA_SECONDS = 10.0
 _RETRY_SECONDS = 0.02
 
@@ -71,21 +72,19 @@ class Prediction:
         started = time.perf_counter()
         try:
             instances = bytes(_decode_request(body).instances)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise invalid(f'request body is not {{"instances": [...]}}: {error}') from error
         if not instances.startswith(b"["):
             raise invalid("instances is not a list")
         route, deployment = self._choose(endpoint)
-        status, content, _ = await self._ask(deployment, body, _JSON)
+        status, content, _ = await self._ask(route, deployment, body, _JSON)
         predictions = b"[]"
         if status == 200:
             try:
-                predictions = bytes(_decode_response(content).predictions)
-            except msgspec.MsgspecError as error:
-                status, content = (
-                    500,
-                    f'the model server did not answer {{"predictions": [...]}}: {error}'.encode(),
-                )
+                predictions = _predictions(content)
+            except (ValueError, RecursionError) as error:
+                status = 500
+                content = f'the model server did not answer {{"predictions": [...]}}: {error}'.encode()
         self._record(route, deployment, _Exchange(started, instances, predictions, status))
         if status == 200:
             return Answer(200, b'{"predictions":' + predictions + deployment.answer_tail, _JSON)
@@ -95,13 +94,13 @@ class Prediction:
         """The body as it is, both ways; headers say who answered."""
         started = time.perf_counter()
         route, deployment = self._choose(endpoint)
-        status, content, kind = await self._ask(deployment, body, {"content-type": content_type})
+        status, content, kind = await self._ask(route, deployment, body, {"content-type": content_type})
         # The log's columns are JSON arrays; a raw body that holds none is logged as [].
         instances = predictions = b"[]"
         try:
             instances = bytes(_decode_request(body).instances)
             predictions = bytes(_decode_response(content).predictions)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             pass
         self._record(route, deployment, _Exchange(started, instances, predictions, status))
         return Answer(
@@ -125,7 +124,9 @@ class Prediction:
             raise precondition(f"endpoint {endpoint} has no deployed model with traffic: set its trafficSplit")
         return route, deployment
 
-    async def _ask(self, deployment: Deployment, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
+    async def _ask(
+        self, route: Route, deployment: Deployment, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, bytes, str]:
         """Status, body and content type of a replica's answer.
 
         A request that reached no server waits for one. One that was cut off is sent once more, to another
@@ -141,7 +142,7 @@ class Prediction:
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
                 try:
-                    return await self._post(replica, body, headers)
+                    return await self._post(replica, body, headers, route.timeout)
                 except aiohttp.ClientConnectorError:
                     await asyncio.sleep(_RETRY_SECONDS)  # dead, and not yet noticed
                 except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
@@ -149,20 +150,23 @@ class Prediction:
                         break
                     tried = replica
         except TimeoutError:
-            return 504, b"the model server took longer than 60 s", ""
+            return 504, f"the model server took longer than {route.timeout.total:g} s".encode(), ""
         finally:
             deployment.in_flight -= 1
         return 503, f"no model server of deployed model {deployment.id} answers; try again".encode(), ""
 
-    async def _post(self, replica: Replica, body: bytes, headers: dict[str, str]) -> tuple[int, bytes, str]:
+    async def _post(
+        self, replica: Replica, body: bytes, headers: dict[str, str], timeout: aiohttp.ClientTimeout
+    ) -> tuple[int, bytes, str]:
         if replica.url is None:
             raise aiohttp.ClientConnectionError
-        async with self._client.post(replica.url, data=body, headers=headers, timeout=_DEADLINE) as response:
-            return (
-                response.status,
-                await response.read(),
-                response.headers.get("content-type", "application/json"),
-            )
+        replica.in_flight += 1
+        try:
+            async with self._client.post(replica.url, data=body, headers=headers, timeout=timeout) as response:
+                kind = response.headers.get("content-type", "application/json")
+                return response.status, await response.read(), kind
+        finally:
+            replica.in_flight -= 1
 
     def _record(self, route: Route, deployment: Deployment, exchange: _Exchange) -> None:
         if route.log_rate < 1.0 and not (route.log_rate and random.random() < route.log_rate):
@@ -178,6 +182,27 @@ class Prediction:
             (time.perf_counter() - exchange.started) * 1000,
         )
         self._log.append(row)
+
+
+def _predictions(content: bytes) -> bytes:
+    """The predictions in a server's answer; NaN and infinities, which JSON has not, as text: as protobuf does it."""
+    try:
+        return bytes(_decode_response(content).predictions)
+    except msgspec.MsgspecError:
+        document = json.loads(content)
+        if not isinstance(document, dict) or "predictions" not in document:
+            raise
+        return msgspec.json.encode(_finite(document["predictions"]))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _message(content: bytes) -> str:

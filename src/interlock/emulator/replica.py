@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -13,42 +13,58 @@ import msgspec
 from yarl import URL
 
 from interlock.emulator.children import end_child, last_lines, start_child
+from interlock.emulator.programs import ServerProgram
+from interlock.emulator.rpc import Document
 from interlock.errors import EnvironmentProblem
 
 _BACK_OFF_SECONDS = (0.2, 1.0, 5.0, 30.0)
 _STEADY_SECONDS = 60.0  # a server that lived this long starts its back-off afresh
 _STOP_SECONDS = 10.0
+_FAILED_CHECKS = 3  # in a row, before a server that lives and does not answer is started again
 log = logging.getLogger(__name__)
 
 
-class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
-    """How to start a server. It prints ``{"ready": true, "port": N}`` on stdout once it listens."""
-
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    health_route: str
-    predict_route: str
-    start_seconds: float
-
-
 class Replica:
-    """A server, started again with back-off when it dies.
+    """A server, checked every ``health_seconds``, started again with back-off when it dies or hangs.
 
     ::
 
-        starting ──healthy──> ready ──exit──> backing off ──> starting
-            │ first start only                   (any) ──stop──> stopped
+        starting ──healthy──> ready <──healthy── not answering ──3 checks failed──> killed
+            │                   ├──check failed──────┘                                 │
+            │                   └──exit──> backing off <───────────────────────────────┘
+            │ first start only                  └──> starting            (any) ──stop──> stopped
             └──exit or deadline──> EnvironmentProblem with the end of the log
     """
 
-    def __init__(self, program: ServerProgram, log_file: Path, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, program: ServerProgram, log_file: Path, client: aiohttp.ClientSession, health_seconds: float
+    ) -> None:
         self._program = program
         self._client = client
         self._log_file = log_file
+        self._health_seconds = health_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._starts = 0
+        self._port = 0
+        self.in_flight = 0
         self.url: URL | None = None  # None while it cannot take requests
+
+    def usage(self) -> Document:
+        """Process id, memory, processor time and restarts."""
+        pid = self._process.pid if self._process is not None else 0
+        memory, seconds = _used(pid)
+        return {
+            "pid": pid,
+            "url": str(self.url or ""),
+            "ready": self.url is not None,
+            "memoryMb": memory,
+            "cpuSeconds": seconds,
+            "restarts": max(0, self._starts - 1),
+            "requestsInFlight": self.in_flight,
+            "log": str(self._log_file),
+        }
 
     async def start(self) -> None:
         """Start it for the first time; :class:`EnvironmentProblem` if it does not become healthy."""
@@ -80,9 +96,10 @@ class Replica:
         program = self._program
         try:
             async with asyncio.timeout(program.start_seconds):
+                self._starts += 1
                 self._process = await start_child(program.command, program.environment, self._log_file, signal.SIGKILL)
-                port = await self._announced_port(self._process)
-                await self._until_healthy(port)
+                self._port = await self._listening_port(self._process)
+                await self._until_healthy()
         except TimeoutError as error:
             await self._end_process()
             raise EnvironmentProblem(
@@ -94,11 +111,16 @@ class Replica:
         except (EnvironmentProblem, asyncio.CancelledError):
             await self._end_process()
             raise
-        self.url = URL(f"http://127.0.0.1:{port}{program.predict_route}")
+        self.url = self._predict_url()
 
-    async def _announced_port(self, process: asyncio.subprocess.Process) -> int:
+    def _predict_url(self) -> URL:
+        return URL(f"http://127.0.0.1:{self._port}{self._program.predict_route}")
+
+    async def _listening_port(self, process: asyncio.subprocess.Process) -> int:
         announced: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pump = asyncio.create_task(self._read_output(process, announced))
+        if self._program.port:
+            return self._program.port
         await asyncio.wait((announced, self._pump), return_when=asyncio.FIRST_COMPLETED)
         if not announced.done():
             code = await process.wait()
@@ -118,27 +140,28 @@ class Replica:
                 if port and not announced.done():
                     announced.set_result(port)
 
-    async def _until_healthy(self, port: int) -> None:
-        url = f"http://127.0.0.1:{port}{self._program.health_route}"
-        while True:
-            try:
-                async with self._client.get(url) as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
+    async def _until_healthy(self) -> None:
+        while not await self._is_healthy(timeout=None):
             if self._process is None or self._process.returncode is not None:
                 raise EnvironmentProblem(f"model server ended while starting: {last_lines(self._log_file)}")
             await asyncio.sleep(0.05)
 
+    async def _is_healthy(self, timeout: float | None) -> bool:
+        url = f"http://127.0.0.1:{self._port}{self._program.health_route}"
+        try:
+            async with self._client.get(url, timeout=aiohttp.ClientTimeout(total=timeout)) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
     async def _keep(self) -> None:
-        """Wait for the end of the process and start it again, for ever."""
+        """Watch the process, and start it again when it has ended, for ever."""
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
             if self._process is not None:
                 started = loop.time()
-                code = await self._process.wait()
+                code = await self._watch(self._process)
                 self.url = None
                 log.warning("model server ended with exit code %s: %s", code, last_lines(self._log_file, 1))
                 failures = 0 if loop.time() - started > _STEADY_SECONDS else failures
@@ -149,6 +172,33 @@ class Replica:
             except EnvironmentProblem as error:
                 log.warning("%s", error)
                 await asyncio.sleep(_BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)])
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> int:
+        """Exit code of ``process``, which is killed when it stops answering health checks."""
+        failed = 0
+        ended = asyncio.ensure_future(process.wait())
+        while not (await asyncio.wait({ended}, timeout=self._health_seconds))[0]:
+            if await self._is_healthy(self._health_seconds):
+                failed = 0
+                self.url = self._predict_url()
+                continue
+            failed += 1
+            self.url = None  # no new request until it answers again
+            if failed == _FAILED_CHECKS:
+                log.warning("model server %d failed %d health checks: killed", process.pid, failed)
+                process.kill()
+        return ended.result()
+
+
+def _used(pid: int) -> tuple[float, float]:
+    """Resident memory in MB and processor seconds of a process; zeros where there is no /proc."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0, 0.0
+    memory = int(stat[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    return round(memory, 1), round(seconds, 2)
 
 
 def _announcement(line: bytes) -> int:

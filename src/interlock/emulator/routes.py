@@ -1,4 +1,4 @@
-"""Which method on which path is which call. What is not here answers 501."""
+"""Which method on which path is which call. What has no handler answers 501."""
 
 from __future__ import annotations
 
@@ -11,46 +11,69 @@ from interlock.emulator.models import Models
 from interlock.emulator.operations import Operations
 from interlock.emulator.pipeline_jobs import PipelineJobs
 from interlock.emulator.rpc import Document
+from interlock.emulator.schedules import Schedules
+from interlock.emulator.surface import RPCS
 
 Handler = Callable[[Call], Document | Awaitable[Document]]
 Routes = dict[tuple[str, str], Handler]
 
 
 def build_routes(
-    models: Models, evaluations: Evaluations, endpoints: Endpoints, jobs: PipelineJobs, operations: Operations
+    models: Models,
+    evaluations: Evaluations,
+    endpoints: Endpoints,
+    jobs: PipelineJobs,
+    schedules: Schedules,
+    operations: Operations,
 ) -> Routes:
-    """Handlers by HTTP method and pattern; ``*`` is an id. Predict and rawPredict are served apart."""
-    return {
-        ("POST", "models:upload"): models.upload,
-        ("GET", "models"): models.list_models,
-        ("GET", "models/*"): models.get,
-        ("PATCH", "models/*"): models.update,
-        ("DELETE", "models/*"): models.delete,
-        ("GET", "models/*:listVersions"): models.list_versions,
-        ("POST", "models/*:mergeVersionAliases"): models.merge_version_aliases,
-        ("DELETE", "models/*:deleteVersion"): models.delete_version,
-        ("POST", "models/*/evaluations:import"): evaluations.import_evaluation,
-        ("GET", "models/*/evaluations"): evaluations.list_evaluations,
-        ("GET", "models/*/evaluations/*"): evaluations.get,
-        ("POST", "models/*/evaluations/*/slices:batchImport"): evaluations.import_slices,
-        ("GET", "models/*/evaluations/*/slices"): evaluations.list_slices,
-        ("GET", "models/*/evaluations/*/slices/*"): evaluations.get_slice,
-        ("POST", "endpoints"): endpoints.create,
-        ("GET", "endpoints"): endpoints.list_endpoints,
-        ("GET", "endpoints/*"): endpoints.get,
-        ("PATCH", "endpoints/*"): endpoints.update,
-        ("DELETE", "endpoints/*"): endpoints.delete,
-        ("POST", "endpoints/*:deployModel"): endpoints.deploy_model,
-        ("POST", "endpoints/*:undeployModel"): endpoints.undeploy_model,
-        ("POST", "pipelineJobs"): jobs.create,
-        ("GET", "pipelineJobs"): jobs.list_jobs,
-        ("GET", "pipelineJobs/*"): jobs.get,
-        ("POST", "pipelineJobs/*:cancel"): jobs.cancel,
-        ("DELETE", "pipelineJobs/*"): jobs.delete,
-        ("GET", "operations"): operations.list_operations,
-        ("GET", "operations/*"): operations.get,
-        ("POST", "operations/*:wait"): operations.wait,
+    """Handlers by HTTP method and pattern. Predict and RawPredict are served apart, by :mod:`prediction`."""
+    handlers: dict[str, Handler] = {
+        "UploadModel": models.upload,
+        "GetModel": models.get,
+        "ListModels": models.list_models,
+        "UpdateModel": models.update,
+        "DeleteModel": models.delete,
+        "ListModelVersions": models.list_versions,
+        "ListModelVersionCheckpoints": models.list_checkpoints,
+        "MergeVersionAliases": models.merge_version_aliases,
+        "DeleteModelVersion": models.delete_version,
+        "CopyModel": models.copy,
+        "ImportModelEvaluation": evaluations.import_evaluation,
+        "ListModelEvaluations": evaluations.list_evaluations,
+        "GetModelEvaluation": evaluations.get,
+        "BatchImportModelEvaluationSlices": evaluations.import_slices,
+        "ListModelEvaluationSlices": evaluations.list_slices,
+        "GetModelEvaluationSlice": evaluations.get_slice,
+        "CreateEndpoint": endpoints.create,
+        "GetEndpoint": endpoints.get,
+        "ListEndpoints": endpoints.list_endpoints,
+        "UpdateEndpoint": endpoints.update,
+        "UpdateEndpointLongRunning": endpoints.update_long_running,
+        "DeleteEndpoint": endpoints.delete,
+        "DeployModel": endpoints.deploy_model,
+        "UndeployModel": endpoints.undeploy_model,
+        "MutateDeployedModel": endpoints.mutate_deployed_model,
+        "CreatePipelineJob": jobs.create,
+        "GetPipelineJob": jobs.get,
+        "ListPipelineJobs": jobs.list_jobs,
+        "CancelPipelineJob": jobs.cancel,
+        "DeletePipelineJob": jobs.delete,
+        "BatchCancelPipelineJobs": jobs.batch_cancel,
+        "BatchDeletePipelineJobs": jobs.batch_delete,
+        "CreateSchedule": schedules.create,
+        "GetSchedule": schedules.get,
+        "ListSchedules": schedules.list_schedules,
+        "UpdateSchedule": schedules.update,
+        "PauseSchedule": schedules.pause,
+        "ResumeSchedule": schedules.resume,
+        "DeleteSchedule": schedules.delete,
+        "GetOperation": operations.get,
+        "ListOperations": operations.list_operations,
+        "WaitOperation": operations.wait,
+        "CancelOperation": operations.cancel,
+        "DeleteOperation": operations.delete,
     }
+    return {(rpc.method, rpc.pattern): handlers[rpc.name] for rpc in RPCS if rpc.name in handlers}
 
 
 def match(path: str) -> tuple[str, tuple[str, ...]]:

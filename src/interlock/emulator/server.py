@@ -32,7 +32,9 @@ from interlock.emulator.names import Location
 from interlock.emulator.operations import Operations
 from interlock.emulator.pipeline_jobs import PipelineJobs
 from interlock.emulator.prediction import Prediction
+from interlock.emulator.programs import Programs
 from interlock.emulator.routes import build_routes
+from interlock.emulator.schedules import Schedules
 from interlock.emulator.serving_log import ServingLog
 from interlock.emulator.state import Ready, lock_state, remove_ready, write_ready
 from interlock.emulator.store import Store
@@ -41,11 +43,15 @@ from interlock.settings import local_settings
 from interlock.warehouse import open_warehouse
 
 _SHUTDOWN_SECONDS = 5
+_SHORTEST_TOKEN = 16
 _KEEP_ALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn closes, so that the server never closes first
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The command line. ``warehouse`` '' is ``<state>/warehouse.db``; ``port`` 0 is any free one."""
+    """The command line. ``warehouse`` '' is ``<state>/warehouse.db``; ``port`` 0 is any free one.
+
+    ``token``: what clients must send, '' for none. ``health_seconds`` between checks of a model server.
+    """
 
     state: Path
     project: str
@@ -55,11 +61,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     storage_endpoint: str = ""
     allow_remote: bool = False
+    allow_pickle: bool = False
+    token: str = ""
+    health_seconds: float = 5.0
 
 
 def serve(options: Options, announce: Callable[[Ready], None]) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is called once requests are taken."""
-    check_host(options.host, options.allow_remote)
+    check_host(options.host, options.allow_remote, options.token)
     with lock_state(options.state):
         remove_ready(options.state)
         serving_log = ServingLog(_open_warehouse(options.warehouse or f"sqlite:///{options.state}/warehouse.db"))
@@ -111,27 +120,34 @@ class Emulator:
         self._operations = operations = Operations(self._store, location)
         self._models = models = Models(self._store, location, operations)
         self._deployments = deployments = Deployments(
-            state=options.state,
-            environments=local_settings().environments,
-            storage_endpoint=options.storage_endpoint,
+            logs=options.state / "servers",
+            programs=Programs(
+                environments=local_settings().environments,
+                storage_endpoint=options.storage_endpoint,
+                allow_pickle=options.allow_pickle,
+            ),
             client=client,
+            health_seconds=options.health_seconds,
         )
         self._endpoints = endpoints = Endpoints(self._store, location, operations, models, deployments)
         self._processes = processes = JobProcesses(options.state, options.storage_endpoint)
         self._jobs = jobs = PipelineJobs(self._store, location, operations, processes)
-        routes = build_routes(models, Evaluations(self._store, models), endpoints, jobs, operations)
+        self._schedules = schedules = Schedules(self._store, location, operations, jobs)
+        routes = build_routes(models, Evaluations(self._store, models), endpoints, jobs, schedules, operations)
         prediction = Prediction(deployments, self._serving_log, location, client)
-        return App(location, routes, prediction, self)
+        return App(location, routes, prediction, self, token=options.token, servers=deployments.servers)
 
     async def start(self) -> None:
         """Recover what the last emulator left, before the first request."""
         self._operations.recover()
         self._jobs.recover()
-        self._endpoints.resume()
+        await self._endpoints.resume()
         self._serving_log.start()
+        self._schedules.start()
 
     async def stop(self) -> None:
         """End what runs, after the last request."""
+        await self._schedules.stop()
         await self._operations.stop()
         await self._processes.stop()
         await self._deployments.stop_all()
@@ -163,16 +179,20 @@ class _Server(uvicorn.Server):
             self._announce(ready)
 
 
-def check_host(host: str, allow_remote: bool) -> None:
-    """Refuse to listen beyond this machine unless that was asked for: there is no authentication."""
+def check_host(host: str, allow_remote: bool, token: str) -> None:
+    """Refuse to listen beyond this machine unless that was asked for, and clients have to show a token."""
     try:
         is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError as error:
         raise ConfigError(f"--host {host!r} is not an IP address: give 127.0.0.1") from error
-    if not is_loopback and not allow_remote:
+    if is_loopback:
+        return
+    if not allow_remote:
+        raise ConfigError(f"--host {host} is reachable from other machines: give 127.0.0.1, or --allow-remote")
+    if len(token) < _SHORTEST_TOKEN:
         raise ConfigError(
-            f"--host {host} is reachable from other machines and nothing asks who they are: "
-            "give 127.0.0.1, or --allow-remote if the network is closed"
+            f"--allow-remote needs a token of {_SHORTEST_TOKEN} characters or more in INTERLOCK_TOKEN: whoever "
+            "reaches this port can run code; set it to the output of `openssl rand -hex 16`"
         )
 
 

@@ -1,7 +1,8 @@
-"""Which Python environment stands in for a container image on this machine.
+"""Which Python environment stands in for a container image of Interlock's on this machine.
 
 The images of one build differ only in what is installed in them, so a virtual environment per image is
-the same evidence without a container daemon. ``…/interlock-ml:v1`` runs in ``<root>/ml``.
+the same evidence without a container daemon. ``…/interlock-ml:v1`` runs in ``<root>/ml``. Other Python images and
+packages that components install by themselves are the business of :mod:`interlock.local.python_images`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,10 @@ VARIABLES = {"data": {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore::Fu
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """A virtual environment: interpreter, modules a warm interpreter preloads, variables its steps get."""
+    """A virtual environment: interpreter, modules a warm interpreter preloads, variables its steps get.
+
+    Without a preload there is no warm interpreter: nothing would be gained.
+    """
 
     name: str
     python: Path

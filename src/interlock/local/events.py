@@ -7,6 +7,8 @@
      "outputs": {parameter: value}, "artifacts": {name: uri}, "metadata": {artifact name: {…}}}
     {"event": "task", "task": "validate-data", "state": "FAILED" | "CANCELLED", "time": …, "log": …,
      "error": "InputError: …"}
+    {"event": "task", "task": …, "state": "SKIPPED", …}        its outputs came from the cache
+    {"event": "task", "task": …, "state": "NOT_TRIGGERED", …}  not started, because another task failed
     {"event": "job", "state": "SUCCEEDED" | "FAILED" | "CANCELLED", "time": …, "error": "task … failed: …"}
 
 ``time`` is seconds since 1970. The job's event is the last line.

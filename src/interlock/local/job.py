@@ -28,12 +28,11 @@ from typing import Any
 
 import msgspec
 
-from interlock.errors import EnvironmentProblem, InterlockError
-from interlock.local.command import containers, unrunnable
-from interlock.local.environments import environments_for
+from interlock.errors import InterlockError
 from interlock.local.events import EventWriter
 from interlock.local.kfp_hooks import run_pipeline
 from interlock.local.parameters import convert_parameters
+from interlock.local.python_images import environments_of
 from interlock.local.step_runner import StepRunner
 from interlock.local.steps import RunningSteps
 from interlock.local.task_reports import TaskReports
@@ -52,7 +51,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What to run. Outputs go to ``<pipeline_root>/<job>/<component>/``.
 
     ``environment``: variables for every step. ``state``: folder for what jobs share.
-    ``owner``: pid without which warm interpreters end; 0 is the process that started the job.
+    ``owner``: pid without which warm interpreters end; 0 is the process that started the job. ``fail_fast``: after
+    the first failure no further task starts, exit handlers apart; else only those that depend on it do not.
+    ``cache``: folder of task outputs, '' for one in ``state``.
     """
 
     job: str
@@ -63,6 +64,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     state: str
     environment: dict[str, str] = {}
     owner: int = 0
+    fail_fast: bool = False
+    cache: str = ""
 
 
 def main(arguments: list[str]) -> int:
@@ -97,7 +100,7 @@ def _supervise(job: Job, output: int, parent: int, scratch: Path) -> bool:
     """Run the job in a thread and see it to its verdict; False if the thread has not ended by then."""
     events = EventWriter(output)
     steps = RunningSteps()
-    reports = TaskReports(events, Path(job.log_dir), steps)
+    reports = TaskReports(events, Path(job.log_dir), steps, fail_fast=job.fail_fast)
     executor = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
     future = executor.submit(run_job, job, reports, steps, scratch, local_settings())
     while not future.done() and not _Cancel.asked and not _abandoned(output, parent):
@@ -113,11 +116,13 @@ def _supervise(job: Job, output: int, parent: int, scratch: Path) -> bool:
 
 def run_job(job: Job, reports: TaskReports, steps: RunningSteps, scratch: Path, settings: LocalSettings) -> None:
     """Check everything that can be checked before a step runs, then run. Raises when the job fails."""
-    if problems := unrunnable(job.pipeline_spec):
-        raise EnvironmentProblem("; ".join(problems))
-    images = [container["image"] for container in containers(job.pipeline_spec).values()]
-    environments = environments_for(images, settings.environments)
     parameters = convert_parameters(job.pipeline_spec, job.parameters)
+    environments = environments_of(
+        job.pipeline_spec,
+        root=settings.environments,
+        cache=Path(job.state).absolute() / "environments",
+        search_path=settings.process_environment.get("PATH", ""),
+    )
     pool = WarmPool(
         Path(job.state),
         owner=job.owner or os.getppid(),
@@ -140,6 +145,7 @@ def run_job(job: Job, reports: TaskReports, steps: RunningSteps, scratch: Path, 
         job=job.job,
         pipeline_root=Path(job.pipeline_root).absolute(),
         workspace=scratch / "workspace",
+        cache=Path(job.cache or Path(job.state) / "task-cache").absolute(),
         run_command=runner.run,
         around_task=reports.around,
     )

@@ -8,6 +8,9 @@ attribute                                                  why
 ``executor_input_utils.get_local_pipeline_resource_name``  ``dsl.PIPELINE_JOB_NAME_PLACEHOLDER`` is the job's
 ``enhanced_dag_orchestrator.ConditionEvaluator``           conditions on named outputs were silently false
 ``enhanced_dag_orchestrator._run_parallel_for_task``       loops over named outputs could not be resolved
+``dag_orchestrator.run_dag``                               it ends at the first failure, whatever the policy
+``executor_input_utils.construct_executor_input``          folders of outputs are made, as the launcher does
+``executor_output_utils.get_outputs_for_task``             artifacts of container components were lost
 =========================================================  ==================================================
 
 tests/unit/local/test_kfp_hooks.py fails when another kfp version moves them.
@@ -39,6 +42,7 @@ def run_pipeline(
     job: str,
     pipeline_root: Path,
     workspace: Path,
+    cache: Path,
     run_command: RunCommand,
     around_task: Callable[[ExecuteTask], ExecuteTask],
 ) -> None:
@@ -55,6 +59,8 @@ def run_pipeline(
         pipeline_root=str(pipeline_root),
         workspace_root=str(workspace),
         raise_on_error=True,
+        enable_caching=True,  # as Vertex AI does: each task's own caching options decide
+        cache_root=str(cache),
     )
     with hooked(job=job, run_command=run_command, around_task=around_task, conditions=conditions):
         pipeline_orchestrator.run_local_pipeline(message, parameters)
@@ -69,8 +75,8 @@ def hooked(
     conditions: Mapping[str, Condition],
 ) -> Iterator[None]:
     """Within the context, kfp.local runs commands by ``run_command`` and tasks through ``around_task``."""
-    from kfp.local import executor_input_utils, subprocess_task_handler
-    from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
+    from kfp.local import executor_input_utils, executor_output_utils, subprocess_task_handler
+    from kfp.local.orchestrator import dag_orchestrator, enhanced_dag_orchestrator, task_executor
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_replaced(subprocess_task_handler, "SubprocessTaskHandler", _handler_class(run_command)))
@@ -81,6 +87,11 @@ def hooked(
         stack.enter_context(_replaced(enhanced_dag_orchestrator, "ConditionEvaluator", evaluator))
         loop = _with_items(enhanced_dag_orchestrator._run_parallel_for_task)
         stack.enter_context(_replaced(enhanced_dag_orchestrator, "_run_parallel_for_task", loop))
+        construct = _with_folders(executor_input_utils.construct_executor_input)
+        stack.enter_context(_replaced(executor_input_utils, "construct_executor_input", construct))
+        get_outputs = _with_artifacts(executor_output_utils.get_outputs_for_task)
+        stack.enter_context(_replaced(executor_output_utils, "get_outputs_for_task", get_outputs))
+        stack.enter_context(_replaced(dag_orchestrator, "run_dag", enhanced_dag_orchestrator.run_enhanced_dag))
         yield
 
 
@@ -175,3 +186,38 @@ def _with_items(run_loop: Callable[..., bool]) -> Callable[..., bool]:
         return run_loop(task_spec=task_spec, io_store=io_store, **rest)
 
     return run
+
+
+def _with_folders(construct: Callable[..., Any]) -> Callable[..., Any]:
+    """``construct`` that also makes the folders into which a container component writes."""
+
+    def construct_and_prepare(**about: Any) -> Any:
+        executor_input = construct(**about)
+        outputs = executor_input.outputs
+        paths = [parameter.output_file for parameter in outputs.parameters.values()]
+        paths += [artifact.uri for group in outputs.artifacts.values() for artifact in group.artifacts]
+        for path in paths:
+            if path.startswith("/"):
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return executor_input
+
+    return construct_and_prepare
+
+
+def _with_artifacts(get_outputs: Callable[..., Any]) -> Callable[..., Any]:
+    """``get_outputs`` that takes the artifacts of a step which reports none, as a container does, from where it
+    was told to write them."""
+
+    def get_all_outputs(*, executor_input: Any, component_spec: Any) -> Any:
+        report = Path(executor_input.outputs.output_file)
+        if not report.exists():
+            told = executor_input.outputs.artifacts.items()
+            artifacts = {
+                name: {"artifacts": [{"name": each.name, "uri": each.uri} for each in group.artifacts]}
+                for name, group in told
+            }
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_text(json.dumps({"artifacts": artifacts}))
+        return get_outputs(executor_input=executor_input, component_spec=component_spec)
+
+    return get_all_outputs

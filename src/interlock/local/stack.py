@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -68,6 +69,24 @@ def up(state: Path, *, port: int = 0) -> Place:
     )
     write_contract(place, state / "place.json")
     return place
+
+
+def variables(place: Place) -> dict[str, str]:
+    """What a script needs to point the plain client at ``place``; docs/emulator.md has the lines that read it."""
+    return {
+        "STORAGE_EMULATOR_HOST": place.storage_endpoint,
+        "INTERLOCK_API_ENDPOINT": place.api_endpoint,
+        "INTERLOCK_PROJECT": place.project,
+        "INTERLOCK_LOCATION": place.location,
+        "INTERLOCK_STAGING_BUCKET": f"gs://{place.bucket}",
+        # Nothing here has credentials: without this, libraries look for a metadata server for seconds.
+        "NO_GCE_CHECK": "true",
+    }
+
+
+def shell_exports(place: Place) -> str:
+    """:func:`variables` for ``eval``."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables(place).items())
 
 
 def running_place(state: Path) -> Place | None:

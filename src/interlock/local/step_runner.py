@@ -10,6 +10,7 @@ from pathlib import Path
 from interlock.local.command import LightweightCommand, parse_command
 from interlock.local.environments import Environment
 from interlock.local.failure import failure_line
+from interlock.local.python_images import Need, need_of
 from interlock.local.steps import RunningSteps, run_plain
 from interlock.local.warm_pool import READ_AT_IMPORT, WarmPool
 
@@ -22,18 +23,19 @@ class StepRun:
     def __init__(self, log: Path) -> None:
         self.log = log
         self.error = ""
+        self.ran = False  # a task taken from the cache runs nothing
 
 
 current_step: contextvars.ContextVar[StepRun] = contextvars.ContextVar("current_step")
 
 
 class StepRunner:
-    """``environments`` by image; ``variables`` and ``TMPDIR`` = ``scratch`` go to every step."""
+    """``environments`` by what steps need; ``variables`` and ``TMPDIR`` = ``scratch`` go to every step."""
 
     def __init__(
         self,
         *,
-        environments: Mapping[str, Environment],
+        environments: Mapping[Need, Environment],
         process_environment: Mapping[str, str],
         variables: Mapping[str, str],
         scratch: Path,
@@ -50,15 +52,16 @@ class StepRunner:
     def start_warm(self) -> None:
         """Let the environments of this job load while its first step starts."""
         if self._warm_pool is not None:
-            for environment in {each.name: each for each in self._environments.values()}.values():
+            for environment in {each.name: each for each in self._environments.values() if each.preload}.values():
                 self._warm_pool.start(environment)
 
     def run(self, image: str, command: list[str], task_variables: dict[str, str]) -> int:
         """Exit code of the step, -signal if killed."""
         step = current_step.get()
-        environment = self._environments[image]
-        variables = {**self._variables_of(environment), **task_variables}
+        step.ran = True
         parsed = parse_command(command)
+        environment = self._environments[need_of(image, parsed)]
+        variables = {**self._variables_of(environment), **task_variables}
         code = None
         if parsed and parsed.standard and not any(name.startswith(READ_AT_IMPORT) for name in task_variables):
             code = self._run_warm(environment, parsed, variables, step.log)
@@ -75,7 +78,7 @@ class StepRunner:
         variables: Mapping[str, str],
         log: Path,
     ) -> int | None:
-        if self._warm_pool is None:
+        if self._warm_pool is None or not environment.preload:
             return None
         code = self._warm_pool.run(environment, command, variables, log, self._steps)
         if code is None and not self._steps.cancelled:

@@ -23,8 +23,9 @@ class TaskReports:
     A task that runs more than once (in a loop) has one log for each: ``score.log``, ``score-2.log``.
     """
 
-    def __init__(self, events: EventWriter, log_dir: Path, steps: RunningSteps) -> None:
+    def __init__(self, events: EventWriter, log_dir: Path, steps: RunningSteps, *, fail_fast: bool = False) -> None:
         self.first_failure = ""
+        self._fail_fast = fail_fast
         self._events = events
         self._log_dir = log_dir
         self._steps = steps
@@ -33,11 +34,14 @@ class TaskReports:
     def around(self, execute: ExecuteTask) -> ExecuteTask:
         """``execute``, with events before and after it."""
 
-        def execute_and_report(*, task_name: str, **rest: Any) -> tuple[dict[str, Any], Any]:
+        def execute_and_report(*, task_name: str, task_spec: Any, **rest: Any) -> tuple[dict[str, Any], Any]:
             if self._steps.cancelled:
                 raise Cancelled(task_name)
-            with _Report(self, task_name) as report:
-                report.outputs, report.status = execute(task_name=task_name, **rest)
+            if self._fail_fast and self.first_failure and not _is_exit_task(task_spec):
+                self._events.task(task_name, "NOT_TRIGGERED", log="")
+                return {}, _failure()
+            with _Report(self, task_name, _is_container(task_spec, rest)) as report:
+                report.outputs, report.status = execute(task_name=task_name, task_spec=task_spec, **rest)
             return report.outputs, report.status
 
         return execute_and_report
@@ -47,8 +51,9 @@ class TaskReports:
         self._events.task(name, "RUNNING", log=str(step.log))
         return step
 
-    def succeeded(self, name: str, step: StepRun, outputs: dict[str, Any]) -> None:
-        self._events.task(name, "SUCCEEDED", log=str(step.log), **_split(outputs))
+    def succeeded(self, name: str, step: StepRun, outputs: dict[str, Any], *, cached: bool) -> None:
+        state = "SKIPPED" if cached else "SUCCEEDED"  # the words of Vertex AI
+        self._events.task(name, state, log=str(step.log), **_split(outputs))
 
     def failed(self, name: str, step: StepRun, error: str) -> None:
         if self._steps.cancelled:
@@ -72,7 +77,8 @@ class TaskReports:
 class _Report:
     """One execution of one task. An exception of kfp's own is reported and goes on its way."""
 
-    def __init__(self, reports: TaskReports, name: str) -> None:
+    def __init__(self, reports: TaskReports, name: str, is_container: bool) -> None:
+        self._is_container = is_container
         self.outputs: dict[str, Any] = {}
         self.status: Any = None
         self._reports = reports
@@ -90,7 +96,8 @@ class _Report:
         if error is not None:
             self._reports.failed(self._name, self._step, f"{type(error).__name__}: {error}")
         elif self.status.name == "SUCCESS":
-            self._reports.succeeded(self._name, self._step, self.outputs)
+            cached = not self._step.ran and self._is_container
+            self._reports.succeeded(self._name, self._step, self.outputs, cached=cached)
         else:
             self._reports.failed(self._name, self._step, self._step.error)
 
@@ -103,3 +110,19 @@ def _split(outputs: dict[str, Any]) -> dict[str, dict[str, Any]]:
         "artifacts": {name: value.uri for name, value in artifacts.items()},
         "metadata": {name: dict(value.metadata) for name, value in artifacts.items() if value.metadata},
     }
+
+
+def _is_container(task_spec: Any, about: dict[str, Any]) -> bool:
+    """Whether the task runs a command; an importer does not."""
+    label = about["components"][task_spec.component_ref.name].executor_label
+    return bool(about["executors"][label].WhichOneof("spec") == "container")
+
+
+def _is_exit_task(task_spec: Any) -> bool:
+    return any(given.HasField("task_final_status") for given in task_spec.inputs.parameters.values())
+
+
+def _failure() -> Any:
+    from kfp.local import status
+
+    return status.Status.FAILURE

@@ -41,14 +41,19 @@ def _wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
 class EmulatorProcess:
     """An emulator as a user starts it."""
 
-    def __init__(self, state: Path, environments: Path, storage_endpoint: str = "") -> None:
+    minutely = ""
+
+    def __init__(
+        self, state: Path, environments: Path, storage_endpoint: str = "", *options: str, **variables: str
+    ) -> None:
         self.state = state
         self.log = state.with_name(f"{state.name}.log")
         self._command = [
             *(sys.executable, "-m", "interlock.emulator", "--state", str(state), "--project", PROJECT),
-            *("--location", LOCATION, "--storage-endpoint", storage_endpoint),
+            *("--location", LOCATION, "--storage-endpoint", storage_endpoint, *options),
         ]
         self._environment = {**os.environ, "INTERLOCK_ENVIRONMENTS": str(environments), "INTERLOCK_WARM": "0"}
+        self._environment |= variables
         self.start()
 
     def start(self) -> None:
@@ -59,9 +64,11 @@ class EmulatorProcess:
         self.ready = json.loads(line)
         self.url = self.ready["url"]
 
-    def run_again(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_again(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Another emulator with the same arguments, and more."""
-        return subprocess.run([*self._command, *arguments], capture_output=True, text=True, timeout=20, check=False)
+        environment = {**self._environment, **variables}
+        command = [*self._command, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False, env=environment)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -69,11 +76,17 @@ class EmulatorProcess:
         self.process.stdout.close()
         return code
 
-    def request(self, method: str, path: str, body: Any = None, version: str = "v1") -> tuple[int, Any]:
+    def health(self) -> Any:
+        with urllib.request.urlopen(f"{self.url}/health", timeout=20) as response:
+            return json.loads(response.read())
+
+    def request(
+        self, method: str, path: str, body: Any = None, version: str = "v1", headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
         """A bare HTTP call below the location: status and decoded body."""
         url = f"{self.url}/{version}/projects/{PROJECT}/locations/{LOCATION}/{path}"
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = urllib.request.Request(url, data=data, method=method)
+        request = urllib.request.Request(url, data=data, method=method, headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, json.loads(response.read())
@@ -162,18 +175,42 @@ def _listens(port: int) -> bool:
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory, environments: Path, storage: str) -> Iterator[EmulatorProcess]:
     """The emulator of the session."""
-    process = EmulatorProcess(tmp_path_factory.mktemp("emulator") / "state", environments, storage)
+    state = tmp_path_factory.mktemp("emulator") / "state"
+    process = EmulatorProcess(state, environments, storage, "--health-seconds", "1", "--allow-pickle")
+    status, schedule = process.request("POST", "schedules", _minutely())
+    assert status == 200, schedule
+    process.minutely = schedule["name"].partition(f"/locations/{LOCATION}/")[2]
     yield process
     process.stop()
 
 
+def _minutely() -> dict[str, Any]:
+    """A schedule that fires at the next full minute, once."""
+    command = ["python3", "-c", "print('fired')"]
+    spec = {
+        "pipelineInfo": {"name": "minutely"},
+        "schemaVersion": "2.1.0",
+        "sdkVersion": "kfp-2.17.0",
+        "components": {"comp-tick": {"executorLabel": "exec-tick"}},
+        "deploymentSpec": {"executors": {"exec-tick": {"container": {"image": IMAGE, "command": command}}}},
+        "root": {"dag": {"tasks": {"tick": {"componentRef": {"name": "comp-tick"}, "taskInfo": {"name": "tick"}}}}},
+    }
+    return {
+        "displayName": "minutely",
+        "cron": "* * * * *",
+        "maxRunCount": "1",
+        "maxConcurrentRunCount": "1",
+        "createPipelineJobRequest": {"pipelineJob": {"displayName": "tick", "pipelineSpec": spec}},
+    }
+
+
 @pytest.fixture
-def new_emulator(tmp_path: Path, environments: Path) -> Iterator[Callable[[], EmulatorProcess]]:
+def new_emulator(tmp_path: Path, environments: Path) -> Iterator[Callable[..., EmulatorProcess]]:
     """Starts emulators of their own for tests that kill them."""
     started: list[EmulatorProcess] = []
 
-    def start() -> EmulatorProcess:
-        started.append(EmulatorProcess(tmp_path / f"state{len(started)}", environments))
+    def start(*options: str, **variables: str) -> EmulatorProcess:
+        started.append(EmulatorProcess(tmp_path / f"state{len(started)}", environments, "", *options, **variables))
         return started[-1]
 
     yield start
@@ -197,8 +234,11 @@ def place(emulator: EmulatorProcess, storage: str) -> Place:
 @pytest.fixture(scope="session")
 def sdk(place: Place) -> Any:
     """``google.cloud.aiplatform``, pointed at the emulator."""
+    from google.cloud.aiplatform import pipeline_jobs
+
     from interlock.vertex import client
 
+    pipeline_jobs._JOB_WAIT_TIME = 0.2  # its only setting for how often a waiting client asks
     return client.sdk(place)
 
 

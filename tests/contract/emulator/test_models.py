@@ -99,7 +99,7 @@ def test_list_pages_and_orders(upload, service, place):
 
 
 def test_filter_that_cannot_be_read_is_refused(sdk):
-    with pytest.raises(exceptions.BadRequest, match="column 1"):
+    with pytest.raises(exceptions.BadRequest, match="column 2"):
         sdk.Model.list(filter="(display_name)")
 
 

@@ -223,3 +223,61 @@ def test_raw_predict_of_any_content(emulator, canary):
     with urllib.request.urlopen(request, timeout=20) as response:
         assert "predictions" in json.loads(response.read())
         assert response.headers["X-Vertex-AI-Model-Version-Id"] in {"1", "2"}
+
+
+def test_not_a_number_travels_as_text(emulator):
+    endpoint = emulator.deployed(TINY_NAN="1")
+    status, answer = predict(emulator, endpoint)
+    assert (status, answer["predictions"]) == (200, ["NaN", {"a": ["-Infinity", 1, "x"]}])
+    body = b'{"instances": [NaN]}'
+    assert emulator.request("POST", f"endpoints/{endpoint}:predict", body)[0] == 400
+
+
+def test_deadline_of_the_endpoint_is_kept(emulator):
+    endpoint = emulator.deployed(TINY_DELAY="5")
+    body = {"clientConnectionConfig": {"inferenceTimeout": "0.5s"}}
+    assert emulator.request("PATCH", f"endpoints/{endpoint}?updateMask=clientConnectionConfig", body)[0] == 200
+    began = time.monotonic()
+    status, answer = predict(emulator, endpoint)
+    assert (status, answer["error"]["status"]) == (504, "DEADLINE_EXCEEDED")
+    assert "0.5 s" in answer["error"]["message"]
+    assert time.monotonic() - began < 3
+    wrong = {"clientConnectionConfig": {"inferenceTimeout": "soon"}}
+    assert emulator.request("PATCH", f"endpoints/{endpoint}?updateMask=clientConnectionConfig", wrong)[0] == 400
+
+
+def test_large_and_nested_instances_arrive_whole(emulator, canary):
+    status, answer = predict(emulator, canary[0], ["x" * 9_000_000, {"a": [{"b": [1, 2.5, None, True]}]}, 2**53 + 1])
+    assert (status, len(answer["predictions"])) == (200, 3)
+
+
+def test_undeploy_and_scaling_down_under_load_lose_nothing(emulator):
+    endpoint = emulator.deployed(replicas=3, TINY_DELAY="0.02")
+    old, new = add_version(emulator, endpoint, 50)
+
+    async def load_and_change():
+        load = asyncio.create_task(many(emulator.url, endpoint, 1_500))
+        await asyncio.sleep(0.3)
+        change = {"deployedModel": {"id": old, "dedicatedResources": {"minReplicaCount": 1}}}
+        path = f"endpoints/{endpoint}:mutateDeployedModel?updateMask=dedicatedResources"
+        mutated = await asyncio.to_thread(lambda: emulator.finished(emulator.request("POST", path, {**change})))
+        assert "error" not in mutated, mutated
+        gone = {"deployedModelId": old, "trafficSplit": {new: 100}}
+        undeploy = ("POST", f"endpoints/{endpoint}:undeployModel", gone)
+        await asyncio.to_thread(lambda: emulator.finished(emulator.request(*undeploy)))
+        return await load
+
+    counts = asyncio.run(load_and_change())
+    assert sum(counts.values()) == 1_500
+
+
+def test_a_split_change_takes_effect_within_fifty_milliseconds(emulator, canary):
+    endpoint, old, new = canary
+    fastest = 1.0
+    for target, other in ((new, old), (old, new)) * 3:
+        body = {"trafficSplit": {target: 100, other: 0}}
+        began = time.perf_counter()
+        assert emulator.request("PATCH", f"endpoints/{endpoint}?updateMask=trafficSplit", body)[0] == 200
+        assert predict(emulator, endpoint)[1]["deployedModelId"] == target
+        fastest = min(fastest, time.perf_counter() - began)
+    assert fastest < 0.05  # of six, because the machine may be busy

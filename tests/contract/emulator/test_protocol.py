@@ -9,9 +9,11 @@ import pytest
 @pytest.mark.parametrize(
     ("method", "path", "named"),
     [
-        ("POST", "endpoints/1:explain", "endpoints/*:explain"),
+        ("POST", "endpoints/1:explain", "PredictionService.Explain"),
+        ("POST", "endpoints/1:streamRawPredict", "PredictionService.StreamRawPredict"),
+        ("POST", "models/1:export", "ModelService.ExportModel"),
+        ("GET", "trainingPipelines", "PipelineService.ListTrainingPipelines"),
         ("GET", "customJobs", "customJobs"),
-        ("POST", "models:copy", "models:copy"),
         ("PUT", "models/1", "PUT"),
     ],
 )

@@ -1,6 +1,7 @@
 """A model server of thirty lines that keeps the contract of ``python -m interlock.serving``.
 
-Told by variables of the container: ``TINY_FAIL`` (do not start), ``TINY_DELAY`` (seconds per request).
+Told by variables of the container: ``TINY_FAIL`` (do not start), ``TINY_START`` (seconds before it listens),
+``TINY_DELAY`` (seconds per request), ``TINY_NAN`` (predict not-a-number).
 Answers each instance with the version it was started as; an instance ``"bad"`` is refused with 400, an
 instance ``"exit"`` ends the process in the middle of the request.
 """
@@ -10,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import time
 
 import uvicorn
 
@@ -33,9 +35,12 @@ async def app(scope, receive, send):
             status, answer = 400, {"error": "instances[0] is bad"}
         else:
             answer = {"predictions": [{"version": VERSION, "pid": os.getpid()} for _ in instances]}
-    headers = [(b"content-type", b"application/json")]
+        if os.environ.get("TINY_NAN"):
+            answer = {"predictions": [float("nan"), {"a": [float("-inf"), 1, "x"]}]}
+    content = json.dumps(answer).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+    await send({"type": "http.response.body", "body": content})
 
 
 class Server(uvicorn.Server):
@@ -46,5 +51,6 @@ class Server(uvicorn.Server):
 
 if os.environ.get("TINY_FAIL"):
     sys.exit("tiny server: the model is broken")
+time.sleep(float(os.environ.get("TINY_START", "0")))
 listener = socket.create_server(("127.0.0.1", int(os.environ["AIP_HTTP_PORT"])))
 Server(uvicorn.Config(app, lifespan="off", access_log=False, log_level="warning")).run(sockets=[listener])

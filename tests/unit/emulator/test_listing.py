@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.emulator.listing import order, page, parse_filter
+from interlock.emulator.filters import parse_filter
+from interlock.emulator.listing import order, page, read_masked
 from interlock.emulator.masks import masked_update
 from interlock.emulator.rpc import RpcError
 
@@ -29,13 +30,23 @@ DOCUMENT = {
         ('create_time>"2026-01-01"', True),
         ('create_time>"2026-03-01"', False),
         ("no_such_field=x", False),
+        ("state=PENDING OR state=RUNNING", True),
+        ("state=PENDING OR labels.my_team=bus", False),
+        ("state=RUNNING AND labels.my_team=bus OR labels.my_team=rail", True),
+        ("labels.my_team=rail OR state=RUNNING AND state=PENDING", False),
+        ("(state=RUNNING)", True),
+        ("NOT (state=PENDING OR state=RUNNING)", False),
+        ("-state=PENDING", True),
+        ('(state="PENDING" AND labels.my_team:*) OR (NOT labels.other:*)', True),
     ],
 )
 def test_filter(text, holds):
     assert parse_filter(text)(DOCUMENT) is holds
 
 
-@pytest.mark.parametrize("text", ["display_name", "a=1 OR b=2", "(a=1)", "a=1 b=2", '"x"=1', "a=1 AND"])
+@pytest.mark.parametrize(
+    "text", ["display_name", "a=1 OR", "(a=1", "a=1)", "a=1 b=2", '"x"=1', "a=1 AND", "(" * 5000, "AND", "()", "NOT"]
+)
 def test_filter_that_is_not_understood_is_refused_not_ignored(text):
     with pytest.raises(RpcError, match="filter"):
         parse_filter(text)
@@ -75,3 +86,13 @@ def test_masked_update_without_mask_takes_what_is_there():
 def test_masked_update_refuses_other_fields():
     with pytest.raises(RpcError, match="allowed: a, b"):
         masked_update({}, {}, "name", ["a", "b"])
+
+
+def test_read_mask_keeps_the_name_and_what_it_names():
+    document = {"name": "n", "state": "RUNNING", "jobDetail": {"taskDetails": [1], "pipelineContext": {"name": "c"}}}
+    assert read_masked(document, "state,job_detail.pipeline_context,missing.field") == {
+        "name": "n",
+        "state": "RUNNING",
+        "jobDetail": {"pipelineContext": {"name": "c"}},
+    }
+    assert read_masked(document, "") == read_masked(document, "*") == document

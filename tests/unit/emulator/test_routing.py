@@ -5,7 +5,7 @@ from interlock.emulator.routes import match
 
 
 def deployment(identifier):
-    return Deployment({"id": identifier, "model": "m", "modelVersionId": "1"}, "m", [])
+    return Deployment({"id": identifier, "model": "m", "modelVersionId": "1"}, "m")
 
 
 def route(split):
@@ -61,7 +61,7 @@ def test_match(path, pattern, ids):
     [
         ({}, 1),
         ({"dedicatedResources": {"minReplicaCount": 2}}, 2),
-        ({"automaticResources": {"minReplicaCount": 9}}, 2),
+        ({"automaticResources": {"minReplicaCount": 9}}, 4),
     ],
 )
 def test_replica_count(entry, count):

@@ -68,6 +68,7 @@ class Jobs:
         warm: bool = False,
         environment: dict[str, str] | None = None,
         settings: dict[str, str] | None = None,
+        fail_fast: bool = False,
     ) -> tuple[subprocess.Popen[bytes], Path]:
         name = f"job-{uuid.uuid4().hex[:8]}"
         log_dir = self.folder / name / "logs"
@@ -80,6 +81,8 @@ class Jobs:
             "state": str(self.state),
             "environment": environment or {},
             "owner": os.getpid(),
+            "fail_fast": fail_fast,
+            "cache": str(self.folder / f"cache-{warm}"),
         }
         job_file = self.folder / f"{name}.json"
         job_file.write_text(json.dumps(job))

@@ -9,6 +9,7 @@ from typing import Any
 from kfp.dsl import component_factory
 from kfp.local import (
     executor_input_utils,
+    executor_output_utils,
     pipeline_orchestrator,
     subprocess_task_handler,
     task_dispatcher,
@@ -27,8 +28,15 @@ def test_hooked_names_are_looked_up_when_called() -> None:
     assert "subprocess_task_handler.SubprocessTaskHandler" in inspect.getsource(
         task_dispatcher.run_single_task_implementation
     )
+    dispatcher = inspect.getsource(task_dispatcher.run_single_task_implementation)
+    assert "executor_input_utils.construct_executor_input(" in dispatcher
+    assert "executor_output_utils.get_outputs_for_task(" in dispatcher
     for caller in (dag_orchestrator.run_dag, enhanced_dag_orchestrator.execute_task):
         assert "task_executor.execute_single_task(" in inspect.getsource(caller)
+    assert "dag_orchestrator.run_dag(" in inspect.getsource(pipeline_orchestrator._run_local_pipeline_implementation)
+    assert list(inspect.signature(dag_orchestrator.run_dag).parameters) == list(
+        inspect.signature(enhanced_dag_orchestrator.run_enhanced_dag).parameters
+    )
     run_dag = inspect.getsource(enhanced_dag_orchestrator.run_enhanced_dag)
     assert "ConditionEvaluator()" in run_dag
     assert "condition_evaluator.evaluate_condition(\n" in run_dag
@@ -53,6 +61,9 @@ def test_everything_is_put_back() -> None:
             executor_input_utils.get_local_pipeline_resource_name,
             enhanced_dag_orchestrator.ConditionEvaluator,
             enhanced_dag_orchestrator._run_parallel_for_task,
+            dag_orchestrator.run_dag,
+            executor_input_utils.construct_executor_input,
+            executor_output_utils.get_outputs_for_task,
         ]
 
     before = places()

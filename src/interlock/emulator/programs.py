@@ -1,0 +1,145 @@
+"""How the server behind a deployed model is started: which program stands in for its container image.
+
+=============================================  ====================================================================
+image                                          program
+=============================================  ====================================================================
+``interlock-*``                                ``interlock.serving`` in the environment of that image
+``…/prediction/sklearn-cpu.1-5``, ``xgboost…``  :mod:`interlock.emulator.prebuilt`, only with ``--allow-pickle``
+any other                                      a container, where a Docker daemon answers
+=============================================  ====================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from interlock.emulator.call import duration_seconds
+from interlock.emulator.models import ContainerSpec, ModelBody
+from interlock.emulator.rpc import Document, precondition
+
+_START_SECONDS = 120.0
+_DOCKER_SECONDS = 10.0
+_CONTAINER_PORT = 8080
+# https://cloud.google.com/vertex-ai/docs/predictions/pre-built-containers
+_PREBUILT = re.compile(r"[a-z-]+docker\.pkg\.dev/vertex-ai(?:-restricted)?/prediction/(sklearn|xgboost)-[cg]pu\.")
+
+
+class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """How to start a server.
+
+    With ``port`` 0 it prints ``{"ready": true, "port": N}`` on stdout once it listens, else it listens on ``port``.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    health_route: str
+    predict_route: str
+    start_seconds: float
+    port: int = 0
+
+
+class Programs(msgspec.Struct, frozen=True, kw_only=True):
+    """Programs for container images. ``allow_pickle``: prebuilt images may run, which load pickles."""
+
+    environments: Path
+    storage_endpoint: str
+    allow_pickle: bool
+
+    async def program(self, entry: Document, body: ModelBody, container: ContainerSpec) -> ServerProgram:
+        """The server of a deployed model; FAILED_PRECONDITION if nothing here can run its image."""
+        environment = self._environment(entry, body, container)
+        image = container.image_uri
+        port = 0
+        if prebuilt := _PREBUILT.match(image):
+            command = self._prebuilt(image, prebuilt[1])
+        elif _is_ours(image):
+            command = self._serving(image)
+        else:
+            await _require_docker(image)
+            port = _free_port()
+            environment["AIP_HTTP_PORT"] = str(_CONTAINER_PORT)
+            command = docker_command(container, environment, port, entry["id"])
+        return ServerProgram(
+            command=command,
+            environment=environment,
+            health_route=environment["AIP_HEALTH_ROUTE"],
+            predict_route=environment["AIP_PREDICT_ROUTE"],
+            start_seconds=duration_seconds(container.deployment_timeout, _START_SECONDS),
+            port=port,
+        )
+
+    def _environment(self, entry: Document, body: ModelBody, container: ContainerSpec) -> dict[str, str]:
+        environment = {variable.name: variable.value for variable in container.env}
+        environment |= {
+            "AIP_STORAGE_URI": body.artifact_uri,
+            "AIP_HTTP_PORT": "0",
+            "AIP_HEALTH_ROUTE": container.health_route or "/health",
+            "AIP_PREDICT_ROUTE": container.predict_route or "/predict",
+            "AIP_MODEL_VERSION": entry["modelVersionId"],
+            "AIP_DEPLOYED_MODEL_ID": entry["id"],
+        }
+        if self.storage_endpoint:
+            environment["STORAGE_EMULATOR_HOST"] = self.storage_endpoint
+        return environment
+
+    def _serving(self, image: str) -> list[str]:
+        from interlock.local.environments import python_for
+
+        return [str(python_for(image, self.environments)), "-m", "interlock.serving"]
+
+    def _prebuilt(self, image: str, library: str) -> list[str]:
+        if not self.allow_pickle:
+            raise precondition(
+                f"image {image} loads its model from a pickle, which can run anything: "
+                "start the emulator with --allow-pickle if you trust the model, or export it to ONNX"
+            )
+        return [sys.executable, "-m", "interlock.emulator.prebuilt", library]
+
+
+def docker_command(container: ContainerSpec, environment: Mapping[str, str], port: int, name: str) -> list[str]:
+    """``docker run`` with the container's own port published on loopback ``port``; variables go by name."""
+    command = ["docker", "run", "--rm", "--init", "--name", f"interlock-{name}-{port}"]
+    command += ["--publish", f"127.0.0.1:{port}:{_CONTAINER_PORT}", "--add-host", "host.docker.internal:host-gateway"]
+    for variable in environment:
+        command += ["--env", variable]
+    entrypoint, *rest = container.command or [""]
+    if entrypoint:
+        command += ["--entrypoint", entrypoint]
+    return [*command, container.image_uri, *rest, *container.args]
+
+
+def _is_ours(image: str) -> bool:
+    from interlock.local.environments import PREFIX, image_name
+
+    return image_name(image).startswith(PREFIX)
+
+
+async def _require_docker(image: str) -> None:
+    refused = f"image {image} is not one of Interlock's (interlock-*), so it needs a container: "
+    if shutil.which("docker") is None:
+        raise precondition(refused + "docker is not installed here")
+    process = await asyncio.create_subprocess_exec(
+        *("docker", "version", "--format", "{{.Server.Version}}"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        code = await asyncio.wait_for(process.wait(), _DOCKER_SECONDS)
+    except TimeoutError:
+        process.kill()
+        code = -1
+    if code != 0:
+        raise precondition(refused + "no Docker daemon answers; start one")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
