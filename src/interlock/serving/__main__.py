@@ -12,11 +12,10 @@ from interlock.settings import server_settings
 def main() -> int:
     """Serve; an error a person can act on is one line on stderr."""
     try:
-        serve(server_settings())
+        return serve(server_settings())
     except InterlockError as error:
         sys.stderr.write(f"interlock.serving: {error}\n")
         return error.exit_code
-    return 0
 
 
 if __name__ == "__main__":

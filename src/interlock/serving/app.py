@@ -1,6 +1,8 @@
-"""The ASGI application: routes, limits, headers, error bodies.
+"""The ASGI application: routes, headers, error bodies, back-pressure.
 
 Request and answer: https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
+Under ``/v2`` the Open Inference Protocol, see :mod:`interlock.serving.inference`. The predict route takes both
+kinds of body, because rawPredict hands it whatever the caller sent.
 """
 
 from __future__ import annotations
@@ -10,14 +12,17 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from itertools import count
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from interlock.errors import InputError
 from interlock.serving.decode import MAX_BODY_BYTES, Decoder, RequestRefused
+from interlock.serving.errors import error_body
+from interlock.serving.inference import InferenceCodec
 from interlock.serving.metrics import CONTENT_TYPE, Metrics
 from interlock.serving.model import Model
+from interlock.serving.prediction_log import PredictionLog
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,9 +30,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[bytes, bytes]]
 
-_STATUS = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
+# Bodies that are being received, together. More are refused before they are read, with 503.
+MAX_PENDING_BYTES: Final = 64_000_000
+
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = b"application/json"
+_REFUSED = {400: "bad input", 404: "not found", 405: "not found", 413: "too large", 503: "busy"}
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -52,115 +61,178 @@ class ClientGone(InputError):
 
 
 class App:
-    """Serves one loaded, warmed model: predict, health, ``/metrics``. Predictions run on the event loop."""
+    """Serves one loaded, warmed model. Predictions run on the event loop: each takes microseconds."""
 
-    def __init__(self, model: Model, *, version: str, health_route: str, predict_route: str) -> None:
-        self._model = model
+    def __init__(
+        self, model: Model, *, version: str, health_route: str, predict_route: str,
+        metrics: Metrics | None = None, log: PredictionLog | None = None,
+    ) -> None:  # fmt: skip
+        name = model.manifest.name
+        self._score = model.score_rows
+        self._threshold = model.signature.threshold
         self._version = version
         self._decoder = Decoder(model.signature)
-        self._encoder = msgspec.json.Encoder()
-        self._routes = {"/metrics": "metrics", health_route: "health", predict_route: "predict"}
-        self._metrics = Metrics(
-            model_name=model.manifest.name, model_version=version, model_sha256=model.manifest.model_sha256
+        self._codec = InferenceCodec(model.signature, name=name, version=version)
+        self._encode = msgspec.json.Encoder().encode
+        self.metrics = metrics or Metrics(
+            model_name=name, model_version=version, model_sha256=model.manifest.model_sha256, engine=model.engine
         )
+        self._log = log
+        self._pages = {
+            health_route: ("health", b'{"status":"ready"}'),
+            "/v2/health/live": ("health", b'{"live":true}'),
+            "/v2/health/ready": ("health", b'{"ready":true}'),
+            "/v2": ("other", self._encode({"name": "interlock", "version": version, "extensions": []})),
+        }
+        self._predictions = {predict_route: "predict"}
+        for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
+            self._pages[path] = ("other", self._codec.metadata())
+            self._pages[f"{path}/ready"] = ("health", self._encode({"name": name, "ready": True}))
+            self._predictions[f"{path}/infer"] = "infer"
         self._version_header = (b"x-interlock-version", version.encode())
         self._id_prefix = secrets.token_hex(4).encode() + b"-"
         self._ids = count(1)
+        self._pending_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         started = perf_counter()
-        route = self._routes.get(scope["path"], "other")
+        metrics = self.metrics
+        path = scope["path"]
+        route = self._predictions.get(path, "")
         status = 500
-        self._metrics.in_flight += 1
+        announced, request_id, trace = self._identify(scope["headers"])
+        metrics.in_flight += 1
+        body = b""
         try:
-            answer = await self._answer(route, scope, receive)
+            if route and scope["method"] == "POST":
+                try:
+                    body = await self._read_body(announced, receive)
+                    answer = Answer(200, self.predict(body) if route == "predict" else self.infer(body))
+                except RequestRefused as refusal:
+                    answer = self._refusal(refusal.code, str(refusal))
+            else:
+                route, answer = self._page(path, scope["method"])
             status = answer.status
-            await self._send(answer, scope["headers"], send)
+            await self._send(answer, request_id, trace, send)
         except ClientGone:
             status = 499
+            metrics.refuse("client gone")
         finally:
-            self._metrics.in_flight -= 1
-            self._metrics.observe(route, status, perf_counter() - started)
+            metrics.in_flight -= 1
+            seconds = perf_counter() - started
+            metrics.observe(route, status, seconds)
+            if status == 500:
+                metrics.refuse("internal")
+        if self._log is not None and status == 200 and body:
+            self._log.add(request_id, trace, seconds, body, answer.body)
 
-    async def _answer(self, route: str, scope: Scope, receive: Receive) -> Answer:
-        method = scope["method"]
-        if route == "other":
-            return self._refusal(404, f"no such path; this server has {', '.join(sorted(self._routes))}")
-        allowed = ("POST",) if route == "predict" else ("GET", "HEAD")
-        if method not in allowed:
-            refusal = self._refusal(405, f"this path takes {' and '.join(allowed)} only")
-            return refusal._replace(allow=", ".join(allowed).encode())
-        if route == "metrics":
-            return Answer(200, self._metrics.render(), CONTENT_TYPE)
-        if route == "health":
-            return Answer(200, b'{"status":"ready"}')
-        try:
-            return Answer(200, self.predict(await _read_body(scope["headers"], receive)))
-        except RequestRefused as refusal:
-            return self._refusal(refusal.code, str(refusal))
+    def _identify(self, headers: Headers) -> tuple[bytes, bytes, bytes]:
+        """Announced length; the caller's request id if it is short printable ASCII, else a new one; traceparent."""
+        announced = request_id = trace = b""
+        for key, value in headers:
+            if key == b"content-length":
+                announced = value
+            elif key == b"x-request-id":
+                request_id = value
+            elif key == b"traceparent" and _TRACE.fullmatch(value):
+                trace = value
+        if not _REQUEST_ID.fullmatch(request_id):
+            request_id = self._id_prefix + b"%d" % next(self._ids)
+        return announced, request_id, trace
 
     def predict(self, body: bytes) -> bytes:
         """Request body -> response body; :class:`RequestRefused` if it cannot be answered."""
-        columns = self._decoder.decode(body)
-        probabilities = self._model.score(columns)
-        labels = self._model.labels(probabilities)
-        self._metrics.instances += len(probabilities)
-        predictions = [
-            Prediction(probability, label, self._version)
-            for probability, label in zip(probabilities.tolist(), labels.tolist(), strict=True)
-        ]
-        return self._encoder.encode({"predictions": predictions})
+        try:
+            rows = self._decoder.rows(body)
+        except RequestRefused as refusal:
+            if str(refusal) == "field 'instances' is required, but missing" and b'"inputs"' in body:
+                return self.infer(body)
+            raise
+        probabilities = self._score(rows).tolist()
+        threshold, version = self._threshold, self._version
+        self.metrics.scored(probabilities)
+        predictions = [Prediction(p, 1 if p >= threshold else 0, version) for p in probabilities]
+        return self._encode({"predictions": predictions})
+
+    def infer(self, body: bytes) -> bytes:
+        """The same for a body of the Open Inference Protocol."""
+        rows, request_id = self._codec.rows(body)
+        probabilities = self._score(rows).tolist()
+        self.metrics.scored(probabilities)
+        labels = [1 if p >= self._threshold else 0 for p in probabilities]
+        return self._codec.answer(probabilities, labels, request_id)
+
+    def _page(self, path: str, method: str) -> tuple[str, Answer]:
+        """Everything but predictions: the route for the metrics, and the answer."""
+        if path in self._predictions:
+            return self._predictions[path], self._wrong_method("POST")
+        route, content = self._pages.get(path, ("metrics", b"") if path == "/metrics" else ("", b""))
+        if not route:
+            paths = ", ".join(sorted({*self._pages, *self._predictions, "/metrics"}))
+            return "other", self._refusal(404, f"no such path; this server has {paths}")
+        if method not in ("GET", "HEAD"):
+            return route, self._wrong_method("GET", "HEAD")
+        if route == "metrics":
+            return route, Answer(200, self.metrics.render(), CONTENT_TYPE)
+        return route, Answer(200, content)
+
+    def _wrong_method(self, *allowed: str) -> Answer:
+        refusal = self._refusal(405, f"this path takes {' and '.join(allowed)} only")
+        return refusal._replace(allow=", ".join(allowed).encode())
 
     def _refusal(self, code: int, message: str) -> Answer:
-        error = {"code": code, "message": message, "status": _STATUS[code]}
-        return Answer(code, self._encoder.encode({"error": error}))
+        self.metrics.refuse(_REFUSED[code])
+        return Answer(code, error_body(code, message))
 
-    async def _send(self, answer: Answer, request_headers: Headers, send: Send) -> None:
+    async def _send(self, answer: Answer, request_id: bytes, trace: bytes, send: Send) -> None:
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
-            (b"x-request-id", self._request_id(request_headers)),
+            (b"x-request-id", request_id),
             self._version_header,
         ]
+        if trace:
+            headers.append((b"traceparent", trace))
         if answer.allow:
             headers.append((b"allow", answer.allow))
+        if answer.status == 503:
+            headers.append((b"retry-after", b"1"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _request_id(self, headers: Headers) -> bytes:
-        """The caller's id if it is short printable ASCII, else a new one."""
-        given = _header(headers, b"x-request-id")
-        if _REQUEST_ID.fullmatch(given):
-            return given
-        return self._id_prefix + b"%d" % next(self._ids)
-
-
-def _header(headers: Headers, name: bytes) -> bytes:
-    for key, value in headers:
-        if key == name:
-            return value
-    return b""
-
-
-async def _read_body(headers: Headers, receive: Receive) -> bytes:
-    """The whole body. :class:`RequestRefused` 413 as soon as it is known to be too long."""
-    announced = _header(headers, b"content-length")
-    if announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
-        raise _too_long()
-    parts: list[bytes] = []
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone("the client closed the connection before its request was complete")
-        part = message.get("body", b"")
-        length += len(part)
-        if length > MAX_BODY_BYTES:
+    async def _read_body(self, announced: bytes, receive: Receive) -> bytes:
+        """The whole body. :class:`RequestRefused` as soon as it is known to be too long, or one too many."""
+        if announced.isdigit() and int(announced[:20]) > MAX_BODY_BYTES:
             raise _too_long()
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            return _checked(message["body"])
+        parts: list[bytes] = []
+        length = 0
+        try:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise ClientGone("the client closed the connection before its request was complete")
+                part = message.get("body", b"")
+                parts.append(part)
+                length += len(part)
+                self._pending_bytes += len(part)
+                if length > MAX_BODY_BYTES:
+                    raise _too_long()
+                if self._pending_bytes > MAX_PENDING_BYTES:
+                    raise RequestRefused(503, f"more than {MAX_PENDING_BYTES} bytes of requests are being received")
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+                message = await receive()
+        finally:
+            self._pending_bytes -= length
+
+
+def _checked(body: bytes) -> bytes:
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_long()
+    return body
 
 
 def _too_long() -> RequestRefused:

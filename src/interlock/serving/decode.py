@@ -7,6 +7,8 @@ is one sentence naming instance and field.
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
@@ -17,13 +19,10 @@ from msgspec import Meta, Raw
 from interlock.contracts import InputField, Signature
 from interlock.errors import InputError
 from interlock.serving.explain import explain_malformed, explain_mismatch
-from interlock.serving.model import Columns
+from interlock.serving.rows import Columns, Row, columns_of
 
 MAX_INSTANCES: Final = 10_000
 MAX_BODY_BYTES: Final = 10_000_000
-
-# The shortest instances, ``{}`` and ``[]``, take three bytes with their comma.
-_SHORTEST_INSTANCE_BYTES = 3
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _Number = Annotated[float, Meta(ge=-_FLOAT32_MAX, le=_FLOAT32_MAX)]
@@ -37,12 +36,6 @@ class RequestRefused(InputError):
         self.code = code
 
 
-class _Counted(msgspec.Struct):
-    """Any body with an array of instances."""
-
-    instances: list[Raw]
-
-
 class Decoder:
     """Decodes ``{"instances": [...], "parameters": ...}`` for one signature.
 
@@ -53,63 +46,101 @@ class Decoder:
 
     def __init__(self, signature: Signature) -> None:
         self._inputs = signature.inputs
-        self._object_decoder, self._array_decoder = _decoders(signature)
-        # Attribute names, not field names: those need not be Python identifiers. Asking for the first
-        # one twice makes attrgetter give a tuple for a signature of one input as well.
-        self._values = attrgetter(*(f"f{i}" for i in range(len(self._inputs))), "f0")
+        self._count = _Count()
+        self._object_decoder, self._array_decoder = _decoders(signature, None)
+        self._counting_decoders = _decoders(signature, self._count)
+        # Attribute names, not field names: those need not be Python identifiers. A slice of the same tuple
+        # for a signature of one input, because attrgetter gives no tuple then.
+        names = [f"f{i}" for i in range(len(self._inputs))]
+        self._values: Any = attrgetter(*names) if len(names) > 1 else lambda instance: (instance.f0,)
 
     def decode(self, body: bytes) -> Columns:
         """One array of shape (n,) per input, 1 <= n <= MAX_INSTANCES; :class:`RequestRefused` otherwise."""
-        try:
+        return columns_of(self._inputs, self.rows(body))
+
+    def rows(self, body: bytes) -> list[Row]:
+        """One tuple per instance, values in signature order; :class:`RequestRefused` as :meth:`decode`."""
+        with refusing(body, self._inputs):
             rows = self._decode_rows(body)
-        except msgspec.ValidationError as error:
-            raise RequestRefused(400, explain_mismatch(str(error), self._inputs)) from error
-        except msgspec.DecodeError as error:
-            raise RequestRefused(400, explain_malformed(str(error), body)) from error
-        except UnicodeDecodeError as error:
-            raise RequestRefused(400, "the body is not UTF-8 text") from error
-        except RecursionError as error:
-            raise RequestRefused(400, "the body is nested too deeply") from error
         if not rows:
             raise RequestRefused(400, "instances is empty: send at least one")
-        if len(rows) > MAX_INSTANCES:
-            raise _too_many(len(rows))
-        # strict=False: the row tuples of objects end with the first value again.
-        return {
-            field.name: _column(field, values)
-            for field, values in zip(self._inputs, zip(*rows, strict=True), strict=False)
-        }
-
-    def _decode_rows(self, body: bytes) -> list[tuple[Any, ...]]:
-        if len(body) > MAX_INSTANCES * _SHORTEST_INSTANCE_BYTES:
-            # Counting first keeps a body of ten million bytes from becoming millions of instances.
-            count = len(msgspec.json.decode(body, type=_Counted).instances)
-            if count > MAX_INSTANCES:
-                raise _too_many(count)
-        try:
-            return [self._values(instance) for instance in self._object_decoder.decode(body).instances]
-        except msgspec.ValidationError as error:
-            if str(error) != "Expected `object`, got `array` - at `$.instances[0]`":
-                raise
-        rows: list[tuple[Any, ...]] = self._array_decoder.decode(body).instances
         return rows
 
+    def _decode_rows(self, body: bytes) -> list[Row]:
+        as_objects, as_arrays = self._object_decoder, self._array_decoder
+        # Every instance opens with a brace or a bracket: few of them, few instances. With many, instances are
+        # counted while they are made, so that ten million bytes never become millions of objects.
+        counted = body.count(b"{") + body.count(b"[") > MAX_INSTANCES
+        if counted:
+            as_objects, as_arrays = self._counting_decoders
+            self._count.made = 0
+        try:
+            return list(map(self._values, as_objects.decode(body).instances))
+        except msgspec.ValidationError as error:
+            if counted and self._count.made > MAX_INSTANCES:
+                raise too_many() from error
+            if str(error) != "Expected `object`, got `array` - at `$.instances[0]`":
+                raise
+        try:
+            instances = as_arrays.decode(body).instances
+        except msgspec.ValidationError as error:
+            if counted and self._count.made > MAX_INSTANCES:
+                raise too_many() from error
+            raise
+        return list(map(self._values, instances)) if counted else instances
 
-def _too_many(count: int) -> RequestRefused:
-    return RequestRefused(413, f"{count} instances > {MAX_INSTANCES} allowed in one request: split the batch")
+
+@contextmanager
+def refusing(body: bytes, inputs: list[InputField]) -> Iterator[None]:
+    """Turn everything msgspec finds wrong with ``body`` into :class:`RequestRefused`."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise RequestRefused(400, explain_mismatch(str(error), inputs)) from error
+    except msgspec.DecodeError as error:
+        raise RequestRefused(400, explain_malformed(str(error), body)) from error
+    except UnicodeDecodeError as error:
+        raise RequestRefused(400, "the body is not UTF-8 text") from error
+    except RecursionError as error:
+        raise RequestRefused(400, "the body is nested too deeply") from error
 
 
-def _decoders(signature: Signature) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+def too_many() -> RequestRefused:
+    """More instances than one request may carry."""
+    return RequestRefused(413, f"more than {MAX_INSTANCES} instances in one request: split the batch")
+
+
+class _Count:
+    """Instances made while decoding one body."""
+
+    made = 0
+
+    def another(self, _instance: object) -> None:
+        self.made += 1
+        if self.made > MAX_INSTANCES:
+            raise ValueError("too many instances")
+
+
+def _decoders(
+    signature: Signature, count: _Count | None
+) -> tuple[msgspec.json.Decoder[Any], msgspec.json.Decoder[Any]]:
+    """For instances that are objects, and for arrays. Arrays become plain tuples unless they are counted."""
     names = {field.name for field in signature.inputs}
     skipped = [name for name in signature.ignored if name not in names]
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for i, field in enumerate(signature.inputs):
-        fields.append((f"f{i}", _type(field)) if field.required else (f"f{i}", _type(field), None))
+        fields.append((f"f{i}", type_of(field)) if field.required else (f"f{i}", type_of(field), None))
     fields += [(f"x{i}", Raw, Raw()) for i in range(len(skipped))]
     rename = {f"f{i}": field.name for i, field in enumerate(signature.inputs)}
     rename |= {f"x{i}": name for i, name in enumerate(skipped)}
-    instance = msgspec.defstruct("Instance", fields, rename=rename, kw_only=True, forbid_unknown_fields=True, gc=False)
-    row: Any = types.GenericAlias(tuple, tuple(_type(field) for field in signature.inputs))
+    hook: dict[str, Any] = {} if count is None else {"__post_init__": count.another}
+    instance = msgspec.defstruct(
+        "Instance", fields, namespace=hook, rename=rename, kw_only=True, forbid_unknown_fields=True, gc=False
+    )
+    row: Any = types.GenericAlias(tuple, tuple(type_of(field) for field in signature.inputs))
+    if count is not None:
+        positions = [(f"f{i}", type_of(field)) for i, field in enumerate(signature.inputs)]
+        row = msgspec.defstruct("Row", positions, namespace=hook, array_like=True, forbid_unknown_fields=True)
     return _body_decoder(instance), _body_decoder(row)
 
 
@@ -118,12 +149,7 @@ def _body_decoder(instance: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(body)
 
 
-def _type(field: InputField) -> Any:
+def type_of(field: InputField) -> Any:
+    """What a value of this input may be, as a msgspec type."""
     kind: Any = _Number if field.kind == "number" else str
     return kind if field.required else kind | None
-
-
-def _column(field: InputField, values: tuple[Any, ...]) -> Any:
-    if field.kind == "number":
-        return np.array(values, dtype=np.float32)  # None becomes NaN
-    return np.array([value or "" for value in values], dtype=object)

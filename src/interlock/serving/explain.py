@@ -35,7 +35,7 @@ def explain_mismatch(message: str, inputs: list[InputField]) -> str:
         return f"{_place(index, unknown['name'])} is not in the model's signature"
     if what.startswith(("Expected `float` <=", "Expected `float` >=", "Number out of range")):
         return f"{_place(index, name)} is outside the range of float32"
-    place = "instances" if path == ".instances" else _place(index, name)
+    place = path[1:] if path in (".instances", ".inputs") else _place(index, name)
     return f"{place}: {_plain(what)}"
 
 

@@ -1,4 +1,4 @@
-"""AIP_STORAGE_URI -> a local folder with the three model files."""
+"""AIP_STORAGE_URI -> a local folder with the three model files and, where there is one, the probe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from interlock.errors import EnvironmentProblem, InputError
-from interlock.serving.model import MANIFEST_FILE, MODEL_FILE, SIGNATURE_FILE
+from interlock.serving.model import MANIFEST_FILE, MODEL_FILE, PROBE_FILE, SIGNATURE_FILE
 
 
 @contextmanager
@@ -32,11 +32,13 @@ def _download(uri: str, folder: Path, storage_endpoint: str) -> None:
 
     bucket_name, _, prefix = uri.removeprefix("gs://").partition("/")
     bucket = _client(storage_endpoint).bucket(bucket_name)
-    for name in (MODEL_FILE, SIGNATURE_FILE, MANIFEST_FILE):
+    for name in (MODEL_FILE, SIGNATURE_FILE, MANIFEST_FILE, PROBE_FILE):
         path = f"{prefix.rstrip('/')}/{name}".lstrip("/")
         try:
             content = bucket.blob(path).download_as_bytes()
         except NotFound as error:
+            if name == PROBE_FILE:
+                continue
             raise InputError(
                 f"gs://{bucket_name}/{path} does not exist: AIP_STORAGE_URI={uri} must hold "
                 f"{MODEL_FILE} (ONNX only), {SIGNATURE_FILE} and {MANIFEST_FILE}"

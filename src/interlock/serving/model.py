@@ -6,20 +6,23 @@ The same class scores in the server and offline, so both give the same numbers.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from interlock.contracts import InputField, Manifest, Signature, read_contract
 from interlock.errors import ContractError, InputError
+from interlock.serving.rows import Columns, Row, columns_of
+from interlock.serving.trees import TreesOnly, trees_only
 
 MODEL_FILE: Final = "model.onnx"
 SIGNATURE_FILE: Final = "signature.json"
 MANIFEST_FILE: Final = "manifest.json"
-
-Columns = dict[str, npt.NDArray[Any]]
+PROBE_FILE: Final = "probe.json"
 
 _ONNX_TYPES = {"number": "tensor(float)", "category": "tensor(string)"}
 
@@ -27,10 +30,14 @@ _ONNX_TYPES = {"number": "tensor(float)", "category": "tensor(string)"}
 class Model:
     """An ONNX pipeline with its signature. Made by :func:`load_model`; safe to share between threads."""
 
-    def __init__(self, *, session: Any, signature: Signature, manifest: Manifest) -> None:
+    def __init__(
+        self, *, session: Any, signature: Signature, manifest: Manifest, trees: TreesOnly | None = None
+    ) -> None:
         self.signature = signature
         self.manifest = manifest
+        self.engine = "graph" if trees is None else "trees"
         self._session = session
+        self._trees = trees
         self._outputs = [signature.probability_output]
 
     def predict(self, columns: Columns) -> npt.NDArray[np.float32]:
@@ -56,13 +63,21 @@ class Model:
         probabilities: npt.NDArray[np.float32] = self._session.run(self._outputs, feeds)[0]
         return probabilities[:, 1]
 
+    def score_rows(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """:meth:`score` for rows from the decoder, by the trees alone where they are proved equal."""
+        if self._trees is not None:
+            return self._trees.score(rows)
+        return self.score(columns_of(self.signature.inputs, rows))
+
     def labels(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
         """1 where the probability, read as a double, reaches the threshold of the signature."""
         return (probabilities.astype(np.float64) >= self.signature.threshold).astype(np.int8)
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path, *, fast: bool = False) -> Model:
     """Load the model in ``folder`` once its digests agree with the manifest, and predict once to warm it.
+
+    ``fast``: look for the trees-only path, for :meth:`Model.score_rows`; the whole graph serves without it.
 
     :class:`InputError` if there is no ``model.onnx``; :class:`ContractError` if a digest, the signature or
     the graph is not what the other files say.
@@ -75,9 +90,33 @@ def load_model(folder: Path) -> Model:
     _check_signature(signature)
     session = _open_session(model_bytes)
     _check_graph(session, signature)
-    model = Model(session=session, signature=signature, manifest=manifest)
+    trees = _trees(model_bytes, session, signature, folder) if fast else None
+    model = Model(session=session, signature=signature, manifest=manifest, trees=trees)
     _warm_up(model)
     return model
+
+
+class _Probe(msgspec.Struct):
+    instances: list[dict[str, float | str | None]]
+
+
+def _trees(model_bytes: bytes, session: Any, signature: Signature, folder: Path) -> TreesOnly | None:
+    probe = folder / PROBE_FILE
+    rows: list[Row] = []
+    if probe.is_file():
+        try:
+            instances = msgspec.json.decode(probe.read_bytes(), type=_Probe).instances
+        except msgspec.MsgspecError as error:
+            raise ContractError(f"{PROBE_FILE} cannot be read: {error}; re-run train_model") from error
+        rows = [tuple(instance.get(field.name) for field in signature.inputs) for instance in instances]
+    return trees_only(
+        model_bytes,
+        inputs=signature.inputs,
+        output=signature.probability_output,
+        session=session,
+        open_session=_open_session,
+        rows=rows,
+    )
 
 
 def _read_model(folder: Path) -> bytes:
@@ -150,6 +189,7 @@ def _warm_up(model: Model) -> None:
     for rows in (1, 64):
         columns = {field.name: _missing(field, rows) for field in model.signature.inputs}
         probabilities = model.score(columns)
+        model.score_rows([(None,) * len(columns)] * rows)
         if probabilities.shape != (rows,) or not ((probabilities >= 0) & (probabilities <= 1)).all():
             raise ContractError(f"{MODEL_FILE} gives {probabilities[:1]} for a row of missing values: not in [0, 1]")
 

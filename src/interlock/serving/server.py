@@ -1,4 +1,4 @@
-"""One server process.
+"""The server, one process or several.
 
 ::
 
@@ -12,13 +12,18 @@ the model has answered: a health check is refused until then.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import uvicorn
@@ -26,16 +31,30 @@ import uvicorn
 from interlock.errors import EnvironmentProblem
 from interlock.serving.app import App
 from interlock.serving.fetch import model_folder
+from interlock.serving.logs import configure_logs
+from interlock.serving.metrics import Board, Metrics, shared_board
 from interlock.serving.model import Model, load_model
+from interlock.serving.prediction_log import PredictionLog
+from interlock.serving.protocol import Guard, GuardedProtocol
+from interlock.serving.workers import WorkerPool
 from interlock.settings import ServerSettings
+
+# A client may send nothing for this long between two requests. Longer than proxies keep idle connections, so
+# that they close first and never send into a closing one.
+_KEEP_ALIVE_SECONDS: Final = 75
+_PUBLISH_SECONDS: Final = 0.5
+
+_log = logging.getLogger("interlock.serving")
 
 
 class ReadyServer(uvicorn.Server):
-    """Writes ``ready_line`` to stdout once it listens, and does not die of the signal that stops it."""
+    """Says so once it listens, watches its connections, and does not die of the signal that stops it."""
 
-    def __init__(self, config: uvicorn.Config, ready_line: str) -> None:
+    def __init__(self, config: uvicorn.Config, guard: Guard, say_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready_line = ready_line
+        self._guard = guard
+        self._say_ready = say_ready
+        self._background: list[asyncio.Task[None]] = []
         # uvicorn raises the signal again when it has drained: this handler makes that harmless.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
@@ -47,45 +66,116 @@ class ReadyServer(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         if self.started:
-            sys.stdout.write(self._ready_line + "\n")
-            sys.stdout.flush()
+            self._background = [
+                asyncio.create_task(self._guard.watch(self.server_state.connections)),
+                asyncio.create_task(self._publish()),
+            ]
+            self._say_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain."""
+        _log.info("draining %d connections", len(self.server_state.connections))
+        await super().shutdown(sockets)
+        for task in self._background:
+            task.cancel()
+
+    async def _publish(self) -> None:
+        while True:
+            self._guard.metrics.publish()
+            await asyncio.sleep(_PUBLISH_SECONDS)
 
 
-def serve(settings: ServerSettings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises :class:`interlock.errors.InterlockError` if it cannot start."""
+def serve(settings: ServerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code. :class:`interlock.errors.InterlockError` if it cannot start."""
+    configure_logs()
     listener = bind(settings.host, settings.port)
     with listener:
-        started = perf_counter()
-        with model_folder(settings.storage_uri, storage_endpoint=settings.storage_endpoint) as folder:
-            model = load_model(folder)
+        board = shared_board(settings.workers)
+        if settings.workers == 1:
+            serve_worker(settings, listener, board, 0, _print_line)
+            return 0
+        work = partial(serve_worker, settings, listener, board)
+        return WorkerPool(work, settings.workers).run(_print_line)
+
+
+def serve_worker(
+    settings: ServerSettings, listener: socket.socket, board: Board, worker: int, say_ready: Callable[[str], None]
+) -> None:
+    """One process: load, serve, drain."""
+    started = perf_counter()
+    with model_folder(settings.storage_uri, storage_endpoint=settings.storage_endpoint) as folder:
+        model = load_model(folder, fast=True)
+    version = settings.version or model.manifest.model_sha256[:12]
+    metrics = Metrics(
+        model_name=model.manifest.name,
+        model_version=version,
+        model_sha256=model.manifest.model_sha256,
+        engine=model.engine,
+        board=board,
+        worker=worker,
+    )
+    with contextlib.ExitStack() as closing:
+        log = None
+        if settings.prediction_log:
+            log = PredictionLog(
+                Path(settings.prediction_log),
+                version=version,
+                metrics=metrics,
+                share=settings.prediction_log_share,
+                worker=worker,
+            )
+            closing.callback(log.close)
         ready = {
             "ready": True,
             "port": listener.getsockname()[1],
             "load_seconds": round(perf_counter() - started, 4),
             "resident_mb": resident_mb(),
+            "engine": model.engine,
+            "workers": settings.workers,
         }
-        config = uvicorn.Config(
-            build_app(model, settings),
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=settings.drain_seconds,
+        guard = Guard(metrics, settings.max_connections, settings.request_seconds)
+        server = ReadyServer(
+            uvicorn_config(build_app(model, settings, metrics, log), guard, settings.drain_seconds),
+            guard,
+            partial(say_ready, msgspec.json.encode(ready).decode()),
         )
-        ReadyServer(config, msgspec.json.encode(ready).decode()).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
-def build_app(model: Model, settings: ServerSettings) -> Any:
+def uvicorn_config(app: Any, guard: Guard, drain_seconds: int) -> uvicorn.Config:
+    """uvicorn with nothing that is not needed."""
+    return uvicorn.Config(
+        app,
+        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]  # called like the class
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
+    )
+
+
+def build_app(
+    model: Model, settings: ServerSettings, metrics: Metrics | None = None, log: PredictionLog | None = None
+) -> App:
     """The application; a model without a version is named by the first digits of its digest."""
     return App(
         model,
         version=settings.version or model.manifest.model_sha256[:12],
         health_route=settings.health_route,
         predict_route=settings.predict_route,
+        metrics=metrics,
+        log=log,
     )
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -121,12 +122,32 @@ def test_refusals_say_what_and_where(body: bytes, message: str) -> None:
     assert (refusal.value.code, str(refusal.value)) == (400, message)
 
 
-@pytest.mark.parametrize("instance", [b"{}", b"[]", b'{"distance": 1}'])
+@pytest.mark.parametrize("instance", [b"[1,2,null]", b'{"distance": 1}'])
 def test_too_many_instances(instance: bytes) -> None:
     body = b'{"instances": [' + b",".join([instance] * (MAX_INSTANCES + 1)) + b"]}"
-    with pytest.raises(RequestRefused, match="10001 instances > 10000 allowed") as refusal:
+    with pytest.raises(RequestRefused, match="more than 10000 instances") as refusal:
         DECODER.decode(body)
     assert refusal.value.code == 413
+
+
+@pytest.mark.parametrize("tiny", [b"{},", b"[],"])
+def test_millions_of_tiny_instances_are_refused_without_making_them(tiny: bytes) -> None:
+    decoder = Decoder(Signature(task="t", inputs=[InputField(name="a", kind="number")], threshold=0.5))
+    body = b'{"instances": [' + tiny * 3_000_000 + b"null]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestRefused):
+            decoder.rows(body)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_braces_that_are_no_instances_do_not_count() -> None:
+    many = b"[" + b"{}," * 20_000 + b"{}]"
+    body = b'{"instances": [{"distance": 1, "key": ' + many + b'}], "parameters": ' + many + b"}"
+    assert DECODER.rows(body) == [(1.0, None, None)]
+    assert DECODER.rows(b'{"instances": [[1, null, "{[{["]], "parameters": ' + many + b"}") == [(1.0, None, "{[{[")]
 
 
 def test_as_many_instances_as_allowed() -> None:
