@@ -19,6 +19,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from shadow import live_costs, requests_to_reject
 
 from interlock.rollout import evidence
 from interlock.rollout.counts import Sample
@@ -181,6 +182,26 @@ def _noninferiority(levels: Levels, margin, prior):
     return evidence.mean_noninferiority(s, margin, prior, 0.05)[:, -1]
 
 
+def d10_bounds(random, runs):
+    """How often a fall of 10 % can be found by 50,000 requests of this schedule, by rules that know more.
+
+    ``oracle``: the e-process that bets on the true odds ratio alone. ``one_look``: a z-test at 5 % that looks once,
+    at the end. Both are beyond what any rule can do that looks at every check and does not know the effect.
+    """
+    s = rates(random, runs, 0.1, weights=WEIGHTS[:50])
+    odds = np.log(np.array([(0.91 / 0.09) / (0.9 / 0.1)]))
+    power = evidence.log_mean_power(odds, s.n_c + s.n_b, s.total_c + s.total_b, s.n_c)[0]
+    oracle = np.cumsum(odds * s.total_c - power, -1)
+    h = s.n_c * s.n_b / (s.n_c + s.n_b)
+    gap = (h * (s.total_c / s.n_c - s.total_b / s.n_b)).sum(-1)
+    rate = (s.total_c + s.total_b).sum(-1) / (s.n_c + s.n_b).sum(-1)
+    z = gap / np.sqrt(h.sum(-1) * rate * (1 - rate))
+    return {
+        "d10_oracle_50k": float((oracle >= LIMIT).any(-1).mean()),
+        "d10_one_look_50k": float((z > stats.norm.ppf(0.95)).mean()),
+    }
+
+
 def check_ms(random):
     s = rates(random, 1, 0.0)
     one = Strata(*(a[0] for a in s))
@@ -212,6 +233,8 @@ def main() -> None:
         result[f"{name}_median"] = float(np.median(first + 1) * BATCH)
         result[f"{name}_candidate"] = float(exposed.mean())
         result[f"{name}_power"] = float(np.isfinite(first).mean())
+        result[f"{name}_power_50k"] = float((first < 50).mean())
+    result |= d10_bounds(random, fewer)
     same = rates(random, fewer, 0.0)
     result |= {"argo_false": argo(same).mean(), "ztest_false": repeated_z(same).mean()}
     result["kayenta_false"] = kayenta(Strata(*(a[:200] for a in same))).mean()
@@ -227,6 +250,7 @@ def main() -> None:
                 result[f"flights_{name}_{what}_total_p90"] = np.quantile(total[mine], 0.9)
                 result[f"flights_{name}_{what}_candidate_median"] = np.median(exposed[mine])
                 result[f"flights_{name}_{what}_candidate_p90"] = np.quantile(exposed[mine], 0.9)
+    result |= requests_to_reject(*live_costs())
     result |= {
         "aa_promoted": result["flights_aa_promoted"],
         "false_promote": result["flights_margin_promoted"],

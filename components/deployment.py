@@ -2,7 +2,7 @@
 
 from interlock.components.images import ML
 from kfp import dsl
-from kfp.dsl import Artifact, Input, Model, Output
+from kfp.dsl import HTML, Artifact, Input, Model, Output
 
 
 @dsl.component(base_image=ML, install_kfp_package=False)
@@ -32,7 +32,7 @@ def deploy_candidate(
 ) -> str:
     """Probe the candidate, deploy it at 0 % and begin the rollout.
 
-    Returns the strategy: ``canary``, or ``direct`` when nothing is in production.
+    Returns the strategy: ``canary``, or ``direct`` when nothing is in production or the plan has no steps.
     Fails when: the server does not start, or answers something else than training did.
     """
     from pathlib import Path
@@ -44,8 +44,26 @@ def deploy_candidate(
 
     version = read_contract(Path(candidate.path), ModelVersion)
     probe = read_probe(Path(files.path) / "probe.json")
-    begin_rollout(parse_place(place), parse_config(config), rollout, version, champion, probe)
-    return "canary" if champion else "direct"
+    parsed = parse_config(config)
+    begin_rollout(parse_place(place), parsed, rollout, version, champion, probe)
+    return "canary" if champion and parsed.strategy.steps else "direct"
+
+
+@dsl.component(base_image=ML, install_kfp_package=False)
+def shadow_candidate(candidate: Input[Artifact], strategy: str, config: str, place: str, rollout: str) -> str:
+    """Where the config asks for it, let the candidate answer logged requests first, on an endpoint of its own.
+
+    Returns ``strategy`` when the candidate may get traffic, else how the rollout ended.
+    """
+    from pathlib import Path
+
+    from interlock.config import parse_config
+    from interlock.contracts import ModelVersion, parse_place, read_contract
+    from interlock.vertex.rollout import shadow_rollout
+
+    version = read_contract(Path(candidate.path), ModelVersion)
+    outcome = shadow_rollout(parse_place(place), parse_config(config), rollout, version)
+    return strategy if outcome == "continue" else outcome
 
 
 @dsl.component(base_image=ML, install_kfp_package=False)
@@ -59,13 +77,19 @@ def shift_traffic(step: int, config: str, place: str, rollout: str) -> str:
 
 
 @dsl.component(base_image=ML, install_kfp_package=False)
-def judge_rollout(step: int, config: str, place: str, rollout: str) -> str:
-    """Look at the evidence until it decides; roll back at once if it says so. Returns ``continue`` or how it ended."""
+def judge_rollout(timeline: Output[HTML], step: int, config: str, place: str, rollout: str) -> str:
+    """Look at the evidence until it decides; roll back at once if it says so. Returns ``continue`` or how it ended.
+
+    Writes: ``timeline``, the evidence so far as a picture.
+    """
     from interlock.config import parse_config
     from interlock.contracts import parse_place
-    from interlock.vertex.rollout import open_rollout
+    from interlock.vertex.rollout import open_rollout, write_timeline
 
-    return str(open_rollout(parse_place(place), parse_config(config), rollout).judge(step))
+    parsed, where = parse_config(config), parse_place(place)
+    outcome = str(open_rollout(where, parsed, rollout).judge(step))
+    write_timeline(where, parsed, rollout, timeline.path)
+    return outcome
 
 
 @dsl.component(base_image=ML, install_kfp_package=False)
@@ -90,13 +114,20 @@ def evaluate_deployment(config: str, place: str, rollout: str) -> str:
 
 
 @dsl.component(base_image=ML, install_kfp_package=False)
-def settle_rollout(status: dsl.PipelineTaskFinalStatus, config: str, place: str, rollout: str) -> str:
+def settle_rollout(
+    status: dsl.PipelineTaskFinalStatus, timeline: Output[HTML], config: str, place: str, rollout: str
+) -> str:
     """Exit handler: whatever happened, traffic and alias end on the same version. Returns the outcome.
 
+    Writes: ``timeline``, the whole evidence as a picture.
     Fails when: the pipeline went through and yet neither promoted nor rolled back.
     """
     from interlock.config import parse_config
     from interlock.contracts import parse_place
     from interlock.vertex.rollout import settle_rollout as settle
+    from interlock.vertex.rollout import write_timeline
 
-    return settle(parse_place(place), parse_config(config), rollout, pipeline_state=status.state)
+    parsed, where = parse_config(config), parse_place(place)
+    outcome = settle(where, parsed, rollout, pipeline_state=status.state)
+    write_timeline(where, parsed, rollout, timeline.path)
+    return outcome

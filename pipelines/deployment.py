@@ -2,13 +2,14 @@
 
 1. resolve_candidate   gates passed? digest right? not quarantined? same champion?
 2. deploy_candidate    probed, then 0 % beside the champion
+   shadow_candidate    where the config has a shadow: logged requests answered again, on an endpoint of its own
 3. for each canary step: shift_traffic, judge_rollout -> continue, or roll back there and then
 4. promote_candidate   100 %, alias ``production``; the old version is kept warm
 5. evaluate_deployment from outcomes; then the old version is undeployed
    settle_rollout      exit handler: traffic and alias agree, always
 
-The first version of a model has nothing to be compared with and goes from 2 to 4. The plan in the config may have
-fewer steps than the pipeline; the rest do nothing.
+The first version of a model has nothing to be compared with and goes from 2 to 4; so do blue-green and direct. The
+plan in the config may have fewer steps than the pipeline; the rest do nothing.
 """
 
 from interlock.components.deployment import (
@@ -18,6 +19,7 @@ from interlock.components.deployment import (
     promote_candidate,
     resolve_candidate,
     settle_rollout,
+    shadow_candidate,
     shift_traffic,
 )
 from kfp import dsl
@@ -57,7 +59,8 @@ def deployment(config: str, place: str, alias: str = "staging"):
             champion=resolved.outputs["Output"],
             **known,
         )
-        with dsl.If(deployed.output == "direct", name="first-version"):
+        shadowed = shadow_candidate(candidate=resolved.outputs["candidate"], strategy=deployed.output, **known)
+        with dsl.If(shadowed.output == "direct", name="switch"):
             finish(known)
-        with dsl.If(deployed.output == "canary", name="canary"):
+        with dsl.If(shadowed.output == "canary", name="canary"):
             ramp(known, step=0)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 import interlock
 from interlock.errors import GateFailed, InterlockError
+from interlock.replay_command import replay
 from interlock.settings import state_folder
 
 ROLLED_BACK = 4  # exit code: the pipeline did its work and the candidate is not in production
@@ -56,8 +57,7 @@ def up(
 
     place = stack.up(state, port=port)
     if print_env:
-        console.print(f"export STORAGE_EMULATOR_HOST={place.storage_endpoint}")
-        console.print(f"export INTERLOCK_API_ENDPOINT={place.api_endpoint}")
+        sys.stdout.write(stack.shell_exports(place))
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in [
@@ -168,12 +168,17 @@ def status(
     state: StateOption,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Also show this use case's model.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it and the rollout under way; Ctrl-C ends.")] = False,
 ) -> None:
     """What runs, which versions there are, and how traffic is split."""
     from interlock.local import stack
     from interlock.status import read_status, status_table
 
     place = stack.require_place(state)
+    if watch:
+        from interlock.commands.watch import run
+
+        return run(place, config, console=console)
     rows = read_status(place, config)
     if as_json:
         sys.stdout.write(json.dumps(rows) + "\n")
@@ -187,15 +192,83 @@ def rollback(
     config: ConfigOption,
     state: StateOption,
     reason: Annotated[str, typer.Option(help="Why; goes into the journal.")] = "asked for on the command line",
+    to: Annotated[str, typer.Option(help="The version to go to; deployed again if it is gone.")] = "",
+    lift: Annotated[str, typer.Option(help="Move nothing; take the quarantine off this version.")] = "",
 ) -> None:
     """All traffic back to the version before, alias and quarantine included. Works when the pipeline is dead."""
-    from interlock.config import load_config
-    from interlock.local import stack
-    from interlock.vertex.rollout import roll_back_latest
+    from interlock.commands.rollback import run
 
-    place = stack.require_place(state)
-    outcome = roll_back_latest(place, load_config(config), reason)
-    console.print(f"{outcome.outcome}: version {outcome.production or 'none'} is in production")
+    run(config, state, reason=reason, to=to, lift=lift, console=console)
+
+
+@app.command()
+def settle(config: ConfigOption, state: StateOption) -> None:
+    """End the rollouts whose pipeline is dead: traffic and alias on one version that passed."""
+    from interlock.commands.rollback import run_settle
+
+    run_settle(config, state, console=console)
+
+
+@app.command()
+def approve(
+    config: ConfigOption,
+    state: StateOption,
+    by: Annotated[str, typer.Option(help="Who agrees; goes into the journal.")],
+) -> None:
+    """Let the rollout under way go on from the step it waits in, where the config asks for approval."""
+    from interlock.commands.rollback import run_approve
+
+    run_approve(config, state, by=by, console=console)
+
+
+@app.command()
+def history(
+    config: ConfigOption,
+    state: StateOption,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Which version was in production when, who or what moved it, and why."""
+    from interlock.commands.history import run
+
+    run(config, state, as_json=as_json, console=console)
+
+
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="The use case, a YAML file.")],
+    state: StateOption,
+    rate: Annotated[list[str], typer.Option(help="NAME=VALUE for each metric, instead of history.")] = [],  # noqa: B006
+    requests_per_second: Annotated[float | None, typer.Option(help="Traffic to the endpoint.", min=0.001)] = None,
+    runs: Annotated[int, typer.Option(help="Simulated rollouts per effect.", min=20)] = 200,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Simulate the rollout plan: false alarms, time to promote, requests exposed, and whether it can conclude."""
+    from interlock.commands.plan import run
+
+    run(
+        config,
+        state,
+        rates=rate,
+        requests_per_second=requests_per_second,
+        runs=runs,
+        as_json=as_json,
+        console=console,
+    )
+
+
+@app.command()
+def drill(
+    fault: Annotated[list[str], typer.Option(help="One of the faults; all of them unless given.")] = [],  # noqa: B006
+    per_second: Annotated[int, typer.Option(help="Requests per second of the load.", min=50)] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Inject faults into candidates on an emulator of its own, and prove that each is rolled back."""
+    from interlock.commands.drill import run
+
+    run(faults=fault, per_second=per_second, as_json=as_json, console=console)
+
+
+app.command()(replay)
 
 
 def main() -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import sqlalchemy as sa
 
 from interlock.config import Cost, Metric
 from interlock.errors import EvidenceError
-from interlock.rollout.counts import Sample
+from interlock.rollout.counters import Counters, PrometheusCounters
+from interlock.rollout.counts import Check, Sample
 from interlock.rollout.journal import Checked, RolloutJournal
 from interlock.rollout.measurement import Side, latest_log_id, measure, requests_since, watermark
 from interlock.rollout.rescoring import Paired, Rescorer, rescore
-from interlock.rollout.state import State
+from interlock.rollout.state import State, Stretch
 
 PRIOR_ROWS = 20_000
+LEAST_SECONDS = 1.0  # counters of other systems are not looked at more often
 
 
 class Source:
     """The serving log of one endpoint, with the metrics that are counted in it.
 
-    ``attribution_seconds``: age at which a request's outcome must have arrived.
+    ``attribution_seconds``: age at which a request's outcome must have arrived. ``settling_seconds``: rows logged
+    within that time after a new split are in no check. ``counters``: where metrics of value ``counter`` are read.
     """
 
     def __init__(
@@ -30,12 +34,16 @@ class Source:
         metrics: Sequence[Metric],
         cost: Cost,
         attribution_seconds: float,
+        settling_seconds: float = 0.0,
+        counters: Counters | None = None,
     ) -> None:
         self.engine = engine
         self.endpoint = endpoint
         self.metrics = list(metrics)
         self.cost = cost
         self.attribution_seconds = attribution_seconds
+        self.settling_seconds = settling_seconds
+        self.counters = counters or PrometheusCounters()
 
     def prior(self, champion_deployed: str) -> dict[str, Sample]:
         """The champion's counts in the latest rows before the rollout."""
@@ -94,6 +102,9 @@ class Source:
             arms[start.champion_deployed] = "champion"
         for stretch in state.stretches:
             after = max(stretch.after, state.counted_until)
+            if self.settling_seconds and stretch.after >= state.counted_until:
+                settled = stretch.began + self.settling_seconds
+                after = watermark(self.engine, self.endpoint, after=after, matured_before=settled)
             if stretch.until is not None and stretch.until <= after:
                 continue
             matured = watermark(self.engine, self.endpoint, after=after, matured_before=matured_before)
@@ -109,6 +120,30 @@ class Source:
                 cost=self.cost,
             )
             if check.requests:
+                check = self._with_counters(check, state, stretch, matured_before)
                 journal.append(Checked(check=check))
             if stretch.until is None or matured < stretch.until:
                 return  # later stretches hold only younger rows
+
+    def _with_counters(self, check: Check, state: State, stretch: Stretch, matured_before: float) -> Check:
+        """The same check with what other systems counted since the last one, at the same weight."""
+        metrics = [metric for metric in self.metrics if metric.value == "counter"]
+        counted_to = max((earlier.counted_to for earlier in (*state.checks, *state.after_promotion)), default=0.0)
+        since = max(counted_to, stretch.began + self.settling_seconds)
+        until = min(matured_before, stretch.ended)
+        if not metrics or until - since < LEAST_SECONDS:
+            return check
+        start = state.start
+        arms = {"candidate": (check.candidate, start.candidate_deployed, start.candidate_version)}
+        if start.champion_deployed:
+            arms["champion"] = (check.champion, start.champion_deployed, start.champion_version)
+        counted = {}
+        for name, (arm, deployed, version) in arms.items():
+            samples = {
+                metric.name: self.counters.sample(
+                    metric, deployed_model_id=deployed, version=version, since=since, until=until
+                )
+                for metric in metrics
+            }
+            counted[name] = msgspec.structs.replace(arm, samples={**arm.samples, **samples})
+        return msgspec.structs.replace(check, counted_to=until, **counted)

@@ -2,63 +2,40 @@
 
 ::
 
-    begin -> (shift -> judge)* -> promote -> evaluate -> settle
-                        |                       |
-                        +--- roll back <--------+      traffic, alias, quarantine, cleanup
+    begin -> shadow -> (shift -> judge)* -> promote -> evaluate -> settle -> watch*   (while a holdback remains)
+               |                 |                       |                    |
+               +-----------------+--- roll back <--------+--------------------+   traffic, alias, quarantine, cleanup
 
 Each method may be called again after a crash and goes on where the journal ends. Once the rollout is over the
 remaining methods do nothing and say so, so that a pipeline may call them all. ``settle`` is the exit handler.
+A journal that cannot be written holds every step, and never keeps the traffic from going back.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
 
-from interlock.config import PostDeploy, Strategy
-from interlock.errors import EvidenceError, InputError
-from interlock.registry.aliases import PREVIOUS, PRODUCTION
+from interlock.config import PostDeploy
+from interlock.errors import ConcurrentChange, EvidenceError, InputError
+from interlock.registry.aliases import PREVIOUS
 from interlock.rollout import postdeploy, settlement
-from interlock.rollout.checks import Source
-from interlock.rollout.journal import Aborted, Evaluated, Judged, Promoting, RollingBack, Settled, Started
+from interlock.rollout.counts import Arm, Check
+from interlock.rollout.ending import Outcome
+from interlock.rollout.history import open_rollouts
+from interlock.rollout.journal import Evaluated, Judged, Promoting, Settled, Started
 from interlock.rollout.rescoring import Paired
-from interlock.rollout.settlement import Ports, Settlement
-from interlock.rollout.start import require_ready, require_same
-from interlock.rollout.state import Phase, State, fold
-from interlock.rollout.strategy import Action, Decision, Progress, decide
+from interlock.rollout.shadowing import Shadowing
+from interlock.rollout.start import require_free, require_ready, require_same
+from interlock.rollout.state import Phase, State
+from interlock.rollout.strategy import Action, Decision, Progress, decide, shown_worse
 from interlock.rollout.traffic import TrafficChanged, require_unchanged, set_traffic, split
+from interlock.rollout.waiting import frozen, waits_for
+
+__all__ = ["Outcome", "Rollout"]
 
 
-class Outcome(StrEnum):
-    """What a step tells the pipeline. Only ``continue`` and ``promoted`` go on."""
-
-    CONTINUE = "continue"
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled back"
-    ABORTED = "aborted"
-    INCONCLUSIVE = "inconclusive"
-    PASSED = "passed"
-
-
-_OVER = {
-    Phase.PROMOTED: Outcome.PROMOTED,
-    Phase.ROLLED_BACK: Outcome.ROLLED_BACK,
-    Phase.ABORTED: Outcome.ABORTED,
-}
-
-
-class Rollout:
+class Rollout(Shadowing):
     """One candidate on its way to production; a champion of '' means there is none yet (first deployment)."""
-
-    def __init__(self, ports: Ports, source: Source, strategy: Strategy) -> None:
-        self.ports = ports
-        self.source = source
-        self.strategy = strategy
-
-    def state(self) -> State:
-        """Where the rollout stands, read afresh."""
-        return fold(self.ports.journal.entries())
 
     def begin(
         self, champion_version: str, candidate_version: str, champion_deployed: str, candidate_deployed: str
@@ -79,7 +56,18 @@ class Rollout:
         require_ready(asked, found.versions)
         prior = self.source.prior(champion_deployed) if champion_deployed else {}
         previous = self.ports.registry.version_with(PREVIOUS) or ""
+        self.require_free()
         self.ports.journal.append(msgspec.structs.replace(asked, previous=previous, prior=prior))
+        try:
+            self.require_free()  # again, for one that began at the same moment: either both see it, or one does
+        except ConcurrentChange:
+            self.ports.journal.append(Settled(outcome="refused", production=champion_version))
+            raise
+
+    def require_free(self) -> None:
+        """:class:`ConcurrentChange` while another rollout is under way on this endpoint."""
+        journal = self.ports.journal
+        require_free(self.source.endpoint, journal.rollout_id, open_rollouts(journal.engine, self.source.endpoint))
 
     def shift(self, step: int) -> str:
         """Set the weight of ``step`` (0 = first). What happened, as text."""
@@ -90,6 +78,10 @@ class Rollout:
             return nothing
         if step > 0 and step - 1 not in state.passed:
             raise EvidenceError(f"step {step - 1} has not passed: judge it before shifting to step {step}")
+        while step not in state.step_began and frozen(self.strategy.freeze, self.ports.clock.now()):
+            self.ports.clock.sleep(self.strategy.check_seconds)
+            if outcome := self._over(self.state()):
+                return f"rollout is over ({outcome}): traffic not touched"
         weight, start = self.strategy.steps[step].weight, state.start
         if step in state.step_began:
             return f"candidate already had its {weight} % in step {step}"
@@ -101,28 +93,25 @@ class Rollout:
         return f"candidate {start.candidate_version} gets {weight} %"
 
     def judge(self, step: int) -> Outcome:
-        """Look at the evidence every ``check_seconds`` until it decides; roll back at once if it says so."""
+        """Look at the evidence every ``check_seconds`` until it decides; roll back at once if it says so.
+
+        When the journal can no longer be read, the step's deadline still counts, and then the traffic goes back.
+        """
+        state: State | None = None
         while True:
-            state = self.state()
-            if outcome := self._over(state):
-                return outcome
-            if step in state.passed or self._nothing_to_do(state, step):
-                return Outcome.CONTINUE
-            if step not in state.step_began:
-                raise InputError(f"step {step} has no traffic yet: shift to it before judging it")
             try:
-                require_unchanged(state, self.ports.endpoint.read().traffic)
-            except TrafficChanged as change:
-                return self._abort(change)
-            decision = self._look(state, step)
-            if decision.action is Action.ROLL_BACK:
-                return self._roll_back(decision.verdict.reason, forced=False)
-            if decision.action is Action.CONTINUE:
-                return Outcome.CONTINUE
+                state = self.state()
+                if outcome := self._judge_once(state, step):
+                    return outcome
+            except EvidenceError as problem:
+                if state is None:
+                    raise
+                if self._dead_too_long(state, step):
+                    return self._roll_back(str(problem), forced=False, state=state)
             self.ports.clock.sleep(self.strategy.check_seconds)
 
     def promote(self) -> Outcome:
-        """All traffic and ``production`` to the candidate; the champion becomes ``previous``, at 0 %."""
+        """All traffic but the holdback, and ``production``, to the candidate; the champion becomes ``previous``."""
         state = self.state()
         if outcome := self._over(state):
             return outcome
@@ -133,8 +122,10 @@ class Rollout:
         if state.phase is Phase.RUNNING:
             self.ports.journal.append(Promoting())
             state = self.state()
+        kept = self.strategy.holdback if start.champion_deployed else 0
+        traffic = {start.candidate_deployed: 100 - kept} | ({start.champion_deployed: kept} if kept else {})
         try:
-            self._set_traffic(state, {start.candidate_deployed: 100}, -1)
+            self._set_traffic(state, traffic, -1)
         except TrafficChanged as change:
             return self._abort(change)
         settlement.complete_promotion(self.ports, state)
@@ -144,7 +135,7 @@ class Rollout:
         """After promotion: wait for outcomes on the new version; passed -> the old one is undeployed.
 
         Worse than the margin rolls back. Too little data at the deadline keeps the new version in production
-        and the old one deployed.
+        and the old one deployed; so does a holdback.
         """
         while True:
             state = self.state()
@@ -160,6 +151,8 @@ class Rollout:
                 return self._abort(change)
             problem = self.source.take(self.ports.journal, state, self.ports.clock.now())
             state = self.state()
+            if self.strategy.holdback and (worse := self._worse(state)):
+                return self._roll_back(worse, forced=False)
             try:
                 paired = self.source.rescored(self.ports.rescorer, state)
             except (EvidenceError, InputError) as error:
@@ -168,7 +161,7 @@ class Rollout:
                 self.strategy,
                 post_deploy,
                 self.source.metrics,
-                rollout=state.checks,
+                rollout=state.checks or [_before(state.start)],
                 after=state.after_promotion,
                 paired=paired,
                 first_deployment=not state.start.champion_deployed,
@@ -177,45 +170,50 @@ class Rollout:
             )
             if found == "failed":
                 return self._roll_back(verdict.reason, forced=False)
-            if found in (Outcome.PASSED, Outcome.INCONCLUSIVE):
-                if found == Outcome.PASSED and state.start.champion_deployed:
+            warm = self.ports.clock.now() - state.promoted_at < post_deploy.keep_warm_seconds
+            if found in (Outcome.PASSED, Outcome.INCONCLUSIVE) and not warm:
+                if found == Outcome.PASSED and state.start.champion_deployed and not self.strategy.holdback:
                     settlement.undeploy(self.ports.endpoint, state.start.champion_deployed)
                 self.ports.journal.append(Evaluated(outcome=found, verdict=verdict))
                 return Outcome(found)
             self.ports.clock.sleep(self.strategy.check_seconds)
 
-    def roll_back(self, reason: str) -> Outcome:
-        """A person's order: back to the champion at once, in any phase, whoever changed the traffic last."""
-        return self._roll_back(reason, forced=True)
-
-    def settle(self) -> Settlement:
-        """End the rollout, whatever happened: traffic and ``production`` agree when this returns."""
+    def watch(self) -> Outcome:
+        """One look at a promoted candidate while a holdback remains, after the rollout was settled too."""
         state = self.state()
-        if state.started is None:
-            production = self.ports.registry.version_with(PRODUCTION) or ""
-            return Settlement(outcome=Phase.NOT_STARTED, production=production, traffic=self._traffic())
-        if state.settled is None:
-            self.ports.journal.append(self._settle(state))
-            state = self.state()
-        assert state.settled is not None
-        return Settlement(outcome=state.settled.outcome, production=state.settled.production, traffic=self._traffic())
+        if (outcome := self._over(state)) and state.phase is not Phase.PROMOTED:
+            return outcome
+        if not self.strategy.holdback or split(self._traffic()) != state.traffic:
+            return Outcome.INCONCLUSIVE
+        problem = self.source.take(self.ports.journal, state, self.ports.clock.now())
+        if worse := self._worse(self.state()):
+            return self._roll_back(worse, forced=False)
+        return Outcome.INCONCLUSIVE if problem else Outcome.PASSED
 
-    def _settle(self, state: State) -> Settled:
-        start = state.start
+    def _judge_once(self, state: State, step: int) -> Outcome | None:
+        """One look; None to look again."""
+        if outcome := self._over(state):
+            return outcome
+        if step in state.passed or self._nothing_to_do(state, step):
+            return Outcome.CONTINUE
+        if step not in state.step_began:
+            raise InputError(f"step {step} has no traffic yet: shift to it before judging it")
         try:
-            if state.phase in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
-                settlement.complete_rollback(self.ports, state)
-                return Settled(outcome=Phase.ROLLED_BACK, production=start.champion_version)
-            if state.phase is Phase.PROMOTED:
-                require_unchanged(state, self._traffic())
-                settlement.complete_promotion(self.ports, state)
-                return Settled(outcome=Phase.PROMOTED, production=start.candidate_version)
-            if state.phase is not Phase.ABORTED:
-                settlement.withdraw(self.ports, state)
-                return Settled(outcome="withdrawn", production=start.champion_version)
+            require_unchanged(state, self.ports.endpoint.read().traffic)
         except TrafficChanged as change:
-            self._abort(change)
-        return Settled(outcome=Phase.ABORTED, production=settlement.follow_traffic(self.ports, state))
+            return self._abort(change)
+        decision = self._look(state, step)
+        if decision.action is Action.ROLL_BACK:
+            return self._roll_back(decision.verdict.reason, forced=False, state=state)
+        return Outcome.CONTINUE if decision.action is Action.CONTINUE else None
+
+    def _dead_too_long(self, state: State, step: int) -> bool:
+        seconds = self.ports.clock.now() - state.step_began[step]
+        return self.strategy.on_deadline == "roll back" and seconds >= self.strategy.steps[step].deadline_seconds
+
+    def _worse(self, state: State) -> str:
+        found = shown_worse(self.strategy, self.source.metrics, state.checks, state.start.prior)
+        return found.verdict.reason if found else ""
 
     def _look(self, state: State, step: int) -> Decision:
         now = self.ports.clock.now()
@@ -226,30 +224,15 @@ class Rollout:
             seconds_in_step=now - state.step_began[step],
             candidate_requests=self.source.exposed(state),
             problem=problem,
+            waits_for=waits_for(self.strategy, step, state.approved, now),
         )
         decision = decide(self.strategy, self.source.metrics, state.checks, progress, state.start.prior)
-        self.ports.journal.append(Judged(step=step, action=decision.action, verdict=decision.verdict))
-        return decision
-
-    def _roll_back(self, reason: str, *, forced: bool) -> Outcome:
-        state = self.state()
-        settlement.require_champion(self.ports.endpoint, state.start)
-        if forced or state.phase not in (Phase.ROLLING_BACK, Phase.ROLLED_BACK):
-            self.ports.journal.append(RollingBack(reason=reason, forced=forced))
-            state = self.state()
         try:
-            settlement.complete_rollback(self.ports, state)
-        except TrafficChanged as change:
-            return self._abort(change)
-        return Outcome.ROLLED_BACK
-
-    def _over(self, state: State) -> Outcome | None:
-        """How the rollout ended; a rollback that was cut short is finished first."""
-        if state.phase is Phase.ROLLING_BACK:
-            return self._roll_back("", forced=False)
-        if state.settled is not None and state.phase not in _OVER:
-            return Outcome.ABORTED  # withdrawn
-        return _OVER.get(state.phase)
+            self.ports.journal.append(Judged(step=step, action=decision.action, verdict=decision.verdict))
+        except EvidenceError:
+            if decision.action is not Action.ROLL_BACK:  # going on needs a record; going back does not
+                raise
+        return decision
 
     def _nothing_to_do(self, state: State, step: int) -> str:
         if not state.start.champion_deployed:
@@ -262,12 +245,7 @@ class Rollout:
         engine = self.source.engine
         set_traffic(self.ports.journal, self.ports.endpoint, state, traffic, step=step, measured=engine)
 
-    def _abort(self, change: TrafficChanged) -> Outcome:
-        state = self.state()
-        if change.found in (state.traffic, state.intended) and (outcome := self._over(state)):
-            return outcome  # not a stranger: another process of this rollout, for instance a rollback by hand
-        self.ports.journal.append(Aborted(reason=str(change), traffic=change.found))
-        return Outcome.ABORTED
 
-    def _traffic(self) -> dict[str, int]:
-        return split(self.ports.endpoint.read().traffic)
+def _before(start: Started) -> Check:
+    """The champion before the rollout, as a check: what a promotion without steps is compared with."""
+    return Check(after=0, until=0, weight=0, champion=Arm(samples=start.prior), candidate=Arm())

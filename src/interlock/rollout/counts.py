@@ -68,7 +68,8 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """A disjoint batch of the serving log, ``after`` < log_id <= ``until``, at one traffic weight.
 
-    ``weight``: percent of the traffic meant for the candidate. Late outcomes never reopen a check.
+    ``weight``: percent of the traffic meant for the candidate. Late outcomes never reopen a check. ``counted_to``:
+    moment (seconds since 1970) up to which metrics of other systems are counted; 0 where there are none.
     """
 
     after: int
@@ -76,6 +77,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     weight: int
     champion: Arm
     candidate: Arm
+    counted_to: float = 0.0
 
     @property
     def requests(self) -> int:
@@ -95,7 +97,8 @@ def nonsense(check: Check) -> str:
         for metric, s in arm.samples.items():
             finite = math.isfinite(s.total) and math.isfinite(s.squares)
             positive = min(s.total, s.squares, *s.levels.values()) >= 0
-            if not (finite and positive and 0 <= s.nonzero <= s.n <= arm.requests):
+            most = math.inf if check.counted_to else arm.requests  # another system has its own total
+            if not (finite and positive and 0 <= s.nonzero <= s.n <= most):
                 return f"{where}: {metric} of the {name} is impossible: {s}; look at the query and its source"
     return ""
 

@@ -102,9 +102,12 @@ def rate_harm(s: Strata) -> Floats:
     return _mixture(_log_factors(s, odds))
 
 
-def rate_noninferiority(s: Strata, margin: float, rate: float) -> Floats:
-    """ln E against "the candidate's rate is at least (1 + margin) times the champion's ``rate``"."""
-    worse = min((1 + margin) * rate, (1 + rate) / 2)
+def rate_noninferiority(s: Strata, margin: float, rate: float, *, up: bool = False) -> Floats:
+    """ln E against "the candidate's rate is at least (1 + margin) times the champion's ``rate``".
+
+    ``up``: against "its rate of good ones is at most (1 - margin) times the champion's"; counts are of bad ones.
+    """
+    worse = 1 - (1 - margin) * (1 - rate) if up else min((1 + margin) * rate, (1 + rate) / 2)
     limit = (worse / (1 - worse)) / (rate / (1 - rate)) if rate > 0 else 1 + margin
     odds = np.log(np.array([1.0, (1 + limit) / 2, 0.95]))
     return _mixture(_log_factors(s, odds) - _log_factors(s, np.log(np.array([limit]))))
@@ -155,17 +158,18 @@ def _log_sum_exp(values: Floats) -> Floats:
 # --- (B) means -----------------------------------------------------------------------------------------
 
 
-def mean_harm(s: Strata, prior: Prior, alpha: float) -> Floats:
-    """ln E against "the candidate's mean is not higher"."""
+def mean_harm(s: Strata, prior: Prior, alpha: float, *, up: bool = False) -> Floats:
+    """ln E against "the candidate's mean is not higher"; ``up``: not lower."""
     gap, _, variance = _difference(s, 0.0)
+    gap = -gap if up else gap
     log_e = [_half_normal(gap, variance, _tuning(prior, effect, alpha)) for effect in HARM_EFFECTS]
     return np.where(_started(s), _log_mean_exp(np.array(log_e)), 0.0)
 
 
-def mean_noninferiority(s: Strata, margin: float, prior: Prior, alpha: float) -> Floats:
-    """ln E against "the candidate's mean is at least (1 + margin) times the champion's"."""
-    gap, _, variance = _difference(s, margin)
-    log_e = _half_normal(-gap, variance, _tuning(prior, margin, alpha))
+def mean_noninferiority(s: Strata, margin: float, prior: Prior, alpha: float, *, up: bool = False) -> Floats:
+    """ln E against "its mean is at least (1 + margin) times the champion's"; ``up``: at most (1 - margin) times."""
+    gap, _, variance = _difference(s, -margin if up else margin)
+    log_e = _half_normal(gap if up else -gap, variance, _tuning(prior, margin, alpha))
     return np.where(_started(s), log_e, 0.0)
 
 

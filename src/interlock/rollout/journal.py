@@ -3,13 +3,15 @@
 Every task of the deployment pipeline is a process of its own. What a rollout has done, and what it was about
 to do when it died, is read from here and nowhere else::
 
-    started -> (traffic_intended -> traffic_set -> (checked | judged)*)*   one round per step
+    started -> (shadowed | shadow_judged)*
+            -> (traffic_intended -> traffic_set -> (checked | judged)*)*   one round per step
             -> promoting -> traffic_intended -> traffic_set -> promoted -> checked* -> evaluated -> settled
 
     and from any of them
             -> rolling_back -> traffic_intended -> traffic_set -> rolled_back -> quarantined -> settled
             -> aborted -> settled                                          a person changed the traffic
 
+``approved`` may stand anywhere. ``ordered`` stands alone: a person moved production outside of a rollout.
 An intention is written before the deed, the deed after it: a crash between the two is seen and finished.
 """
 
@@ -22,8 +24,9 @@ import msgspec
 import sqlalchemy as sa
 
 from interlock.contracts import Verdict
-from interlock.errors import ContractError
+from interlock.errors import ContractError, EvidenceError
 from interlock.rollout.counts import Check, Sample
+from interlock.rollout.pairs import ShadowCheck
 from interlock.warehouse import rollout_journal
 
 
@@ -74,6 +77,19 @@ class Checked(Event, frozen=True, kw_only=True, tag="checked"):
     check: Check
 
 
+class Shadowed(Event, frozen=True, kw_only=True, tag="shadowed"):
+    """One batch of logged requests was answered again by the candidate; it is never sent again."""
+
+    check: ShadowCheck
+
+
+class ShadowJudged(Event, frozen=True, kw_only=True, tag="shadow_judged"):
+    """What the answers so far say, and what follows."""
+
+    action: str
+    verdict: Verdict
+
+
 class Judged(Event, frozen=True, kw_only=True, tag="judged"):
     """What the evidence so far says, and what follows."""
 
@@ -122,6 +138,23 @@ class Evaluated(Event, frozen=True, kw_only=True, tag="evaluated"):
     verdict: Verdict
 
 
+class Approved(Event, frozen=True, kw_only=True, tag="approved"):
+    """A person lets the rollout go on from ``step``."""
+
+    step: int
+    by: str
+
+
+class Ordered(Event, frozen=True, kw_only=True, tag="ordered"):
+    """A person put ``to_version`` into production outside of a rollout; the only entry of its journal."""
+
+    endpoint: str
+    from_version: str
+    to_version: str
+    reason: str
+    seconds: float
+
+
 class Aborted(Event, frozen=True, kw_only=True, tag="aborted"):
     """Somebody else changed the traffic; the rollout ends and does not fight."""
 
@@ -141,6 +174,8 @@ AnyEvent = (
     | TrafficIntended
     | TrafficSet
     | Checked
+    | Shadowed
+    | ShadowJudged
     | Judged
     | RollingBack
     | RolledBack
@@ -148,6 +183,8 @@ AnyEvent = (
     | Promoting
     | Promoted
     | Evaluated
+    | Approved
+    | Ordered
     | Aborted
     | Settled
 )
@@ -170,22 +207,28 @@ class RolloutJournal:
         self._now = now
 
     def append(self, event: AnyEvent) -> None:
-        """Write one entry; it is on disk when this returns."""
+        """Write one entry; it is on disk when this returns. :class:`EvidenceError` if the warehouse refuses."""
         row = {
             "rollout": self.rollout_id,
             "time": self._now(),
             "event": event.__struct_config__.tag,
             "detail": msgspec.json.encode(event).decode(),
         }
-        with self.engine.begin() as connection:
-            connection.execute(rollout_journal.insert(), row)
+        try:
+            with self.engine.begin() as connection:
+                connection.execute(rollout_journal.insert(), row)
+        except sa.exc.SQLAlchemyError as error:
+            raise EvidenceError(f"rollout journal cannot be written: {_first_line(error)}") from error
 
     def entries(self) -> list[Entry]:
         """Everything written so far, oldest first."""
         c = rollout_journal.c
         query = sa.select(c.entry, c.time, c.detail).where(c.rollout == self.rollout_id).order_by(c.entry)
-        with self.engine.connect() as connection:
-            rows = connection.execute(query).all()
+        try:
+            with self.engine.connect() as connection:
+                rows = connection.execute(query).all()
+        except sa.exc.SQLAlchemyError as error:
+            raise EvidenceError(f"rollout journal cannot be read: {_first_line(error)}") from error
         return [Entry(number=number, time=when, event=self._event(number, text)) for number, when, text in rows]
 
     def _event(self, number: int, text: str) -> AnyEvent:
@@ -197,3 +240,26 @@ class RolloutJournal:
                 "read it with the version that wrote it"
             ) from error
         return event
+
+
+class LossyJournal(RolloutJournal):
+    """For a rollback: what the warehouse refuses is kept in ``lost``, because the traffic cannot wait for it."""
+
+    def __init__(self, journal: RolloutJournal) -> None:
+        super().__init__(journal.engine, journal.rollout_id, journal._now)
+        self.lost: list[AnyEvent] = []
+        self.problem = ""
+
+    def append(self, event: AnyEvent) -> None:
+        """Write one entry, or remember that it could not be written. After the first failure none is tried."""
+        if not self.problem:
+            try:
+                super().append(event)
+                return
+            except EvidenceError as error:
+                self.problem = str(error)
+        self.lost.append(event)
+
+
+def _first_line(error: sa.exc.SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -60,6 +60,8 @@ def counting(
             _count(known).label("with_outcome"),
             _count(sa.and_(known, log.c.predicted == 1, outcomes.c.outcome == 0)).label("false_positives"),
             _count(sa.and_(known, log.c.predicted == 0, outcomes.c.outcome == 1)).label("false_negatives"),
+            _count(sa.and_(known, outcomes.c.outcome == 1)).label("converted"),
+            *(column for m in metrics if m.value == "amount" for column in _amounts(m, known)),
             *(
                 _count(sa.and_(answered, log.c.latency_ms > limit)).label(f"over_limit_{name}")
                 for name, limit in slow.items()
@@ -138,6 +140,13 @@ def _sample(row: Mapping[str, Any], metric: Metric, cost: Cost) -> Sample:
         return _rate(row["answered"] + row["failed"], row["failed"])
     if metric.value == "slow":
         return _rate(row["answered"], row[f"over_limit_{metric.name}"])
+    if metric.value == "conversion":
+        return _rate(row["with_outcome"], row["with_outcome"] - row["converted"])
+    if metric.value == "counter":
+        return Sample()  # from elsewhere
+    if metric.value == "amount":
+        names = ("n", "nonzero", "total", "squares")
+        return Sample(**{name: row[f"amount_{name}_{metric.name}"] for name in names})
     cap = float("inf") if metric.cap is None else metric.cap
     levels: dict[float, int] = {}
     for mistake, price in (
@@ -154,6 +163,20 @@ def _sample(row: Mapping[str, Any], metric: Metric, cost: Cost) -> Sample:
         squares=sum(value**2 * count for value, count in levels.items()),
         levels=levels,
     )
+
+
+def _amounts(metric: Metric, known: sa.ColumnElement[bool]) -> list[sa.ColumnElement[Any]]:
+    """Count, non-zero count, sum and sum of squares of the capped amounts."""
+    amount, cap = outcomes.c.amount, float(metric.cap or 0)
+    capped = sa.case((amount > cap, cap), (amount < 0, 0.0), else_=amount)
+    has = sa.and_(known, amount.is_not(None))
+    sums = [sa.func.coalesce(sa.func.sum(sa.case((has, power), else_=0.0)), 0.0) for power in (capped, capped * capped)]
+    return [
+        _count(has).label(f"amount_n_{metric.name}"),
+        _count(sa.and_(has, amount > 0)).label(f"amount_nonzero_{metric.name}"),
+        sums[0].label(f"amount_total_{metric.name}"),
+        sums[1].label(f"amount_squares_{metric.name}"),
+    ]
 
 
 def _rate(n: int, bad: int) -> Sample:

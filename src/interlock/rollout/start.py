@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from interlock.errors import EndpointError, InputError
+from collections.abc import Sequence
+
+from interlock.errors import ConcurrentChange, EndpointError, InputError
 from interlock.rollout.journal import Started
 
 
@@ -17,6 +19,16 @@ def require_same(journal: Started, asked: Started) -> None:
         raise InputError(
             f"rollout began with version {journal.candidate_version} against {journal.champion_version}, "
             f"not {asked.candidate_version} against {asked.champion_version}: give a new rollout its own id"
+        )
+
+
+def require_free(endpoint: str, rollout_id: str, unsettled: Sequence[str]) -> None:
+    """:class:`ConcurrentChange` if another rollout on ``endpoint`` is not settled: two would pull at one traffic."""
+    others = [other for other in unsettled if other != rollout_id]
+    if others:
+        raise ConcurrentChange(
+            f"endpoint {endpoint} has rollout {others[-1]} under way: rollout {rollout_id} does not begin; "
+            "wait for it, or if its pipeline is dead end it with `interlock settle` or `interlock rollback`"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -11,6 +12,7 @@ from interlock.errors import InputError
 from interlock.rollout.counts import Check
 from interlock.rollout.journal import (
     Aborted,
+    Approved,
     Checked,
     Entry,
     Evaluated,
@@ -20,10 +22,13 @@ from interlock.rollout.journal import (
     RolledBack,
     RollingBack,
     Settled,
+    Shadowed,
+    ShadowJudged,
     Started,
     TrafficIntended,
     TrafficSet,
 )
+from interlock.rollout.pairs import ShadowCheck
 from interlock.rollout.strategy import Action
 
 
@@ -40,31 +45,41 @@ class Phase(StrEnum):
 
 
 class Stretch(msgspec.Struct, kw_only=True):
-    """Log rows ``after`` < log_id <= ``until`` answered at one weight; ``until`` is None while it lasts."""
+    """Log rows ``after`` < log_id <= ``until`` answered at one weight; ``until`` is None while it lasts.
+
+    ``began`` and ``ended``: when the weight was set, and when the next was about to be (seconds since 1970).
+    """
 
     weight: int
     after: int
     until: int | None = None
+    began: float = 0.0
+    ended: float = math.inf
 
 
 class State(msgspec.Struct, kw_only=True):
     """Everything the next process needs.
 
     ``traffic`` was last known to be in force; ``intended`` was written down but not confirmed.
-    ``step_began``: index of a step -> when its weight was set. ``checks`` compare both arms,
-    ``after_promotion`` have one.
+    ``step_began``: index of a step -> when its weight was set. ``checks`` compare both arms;
+    ``after_promotion`` are those since, with one arm, or both where a holdback remains.
     """
 
     phase: Phase = Phase.NOT_STARTED
     started: Started | None = None
+    began: float = 0.0
     traffic: dict[str, int] = {}
     intended: dict[str, int] | None = None
     step_began: dict[int, float] = {}
     stretches: list[Stretch] = []
     checks: list[Check] = []
     after_promotion: list[Check] = []
+    shadow: list[ShadowCheck] = []
+    shadow_passed: bool = False
     passed: set[int] = set()
+    approved: set[int] = set()
     promoted_at: float = 0.0
+    promoted_weight: int = 100
     decided: RollingBack | None = None
     decided_at: float = 0.0
     evaluated: str = ""
@@ -87,21 +102,33 @@ def fold(entries: Sequence[Entry]) -> State:
     """Read the journal, oldest entry first, into a state."""
     state = State()
     for entry in entries:
-        _apply(state, entry)
+        apply(state, entry)
     return state
 
 
-def _apply(state: State, entry: Entry) -> None:
+def apply(state: State, entry: Entry) -> None:  # noqa: PLR0912 - one case per event
+    """Change ``state`` by one more entry."""
     match entry.event:
         case Started() as event:
             state.started, state.phase = event, Phase.RUNNING
-            state.traffic = event.traffic
+            state.traffic, state.began = event.traffic, entry.time
         case TrafficIntended() | TrafficSet() as event:
             _apply_traffic(state, event, entry.time)
+        case Checked(check=check) if check.after < state.counted_until:
+            pass  # two processes of one rollout counted the same rows: the first counts
         case Checked(check=check):
-            (state.checks if check.weight < 100 else state.after_promotion).append(check)
+            if check.weight < 100:
+                state.checks.append(check)
+            if check.weight == state.promoted_weight:
+                state.after_promotion.append(check)
+        case Shadowed(check=check):
+            state.shadow.append(check)
+        case ShadowJudged(action=Action.CONTINUE):
+            state.shadow_passed = True
         case Judged(step=step, action=Action.CONTINUE):
             state.passed.add(step)
+        case Approved(step=step):
+            state.approved.add(step)
         case Promoting():
             state.phase = Phase.PROMOTING
         case Promoted():
@@ -125,11 +152,13 @@ def _apply_traffic(state: State, event: TrafficIntended | TrafficSet, time: floa
     if isinstance(event, TrafficIntended):
         state.intended = event.traffic
         if state.stretches and state.stretches[-1].until is None:
-            state.stretches[-1].until = event.log_id
+            state.stretches[-1].until, state.stretches[-1].ended = event.log_id, time
         return
     state.traffic, state.intended = event.traffic, None
     weight = event.traffic.get(state.start.candidate_deployed, 0)
+    if state.phase is Phase.PROMOTING:
+        state.promoted_weight = weight
     if weight > 0:
-        state.stretches.append(Stretch(weight=weight, after=event.log_id))
+        state.stretches.append(Stretch(weight=weight, after=event.log_id, began=time))
     if event.step >= 0:
         state.step_began.setdefault(event.step, time)

@@ -3,6 +3,7 @@
 ::
 
                   harm shown (E >= 1/alpha), in any state ------------------------> roll back  (degraded)
+                  excess cost > maximum_excess_cost ------------------------------> roll back  (degraded)
                       |
     checks ---> source broken, impossible counts, split not as set --> hold       (error)
                       |
@@ -10,6 +11,7 @@
                       |
                 not worse than the margin (E >= 1/alpha),
                 requests of the step >= minimum_requests ------------> continue   (healthy)
+                    ... in a freeze, or not approved ----------------> hold       (healthy)
                       |
                 otherwise -------------------------------------------> hold       (inconclusive)
 
@@ -31,9 +33,7 @@ from interlock.config import CanaryStep, Metric, Strategy
 from interlock.contracts import Verdict, VerdictKind
 from interlock.rollout import evidence
 from interlock.rollout.counts import Check, Sample, nonsense, pooled
-
-MISMATCH_P = 1e-6  # far beyond chance even when looked at thousands of times
-OUTCOME_SHARE_GAP = 0.05
+from interlock.rollout.quality import missing_outcomes, split_mismatch
 
 
 class Action(StrEnum):
@@ -54,13 +54,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where the rollout stands: index of the step, its age, and all requests the candidate has had so far.
 
-    ``problem``: why the last check could not be measured, '' if it could.
+    ``problem``: why the last check could not be measured, '' if it could. ``waits_for``: what a step that is
+    shown sound still has to wait for, '' if nothing.
     """
 
     step: int
     seconds_in_step: float
     candidate_requests: int
     problem: str = ""
+    waits_for: str = ""
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -86,12 +88,29 @@ def decide(
     broken = next((text for check in checks if (text := nonsense(check))), "")
     finding = (
         (None if broken else _harm(strategy, metrics, checks, prior or {}))
-        or _broken_source(broken or progress.problem or _split_mismatch(checks))
+        or (None if broken else _costly(strategy, metrics, checks))
+        or _broken_source(broken or progress.problem or split_mismatch(checks))
         or _missing_outcomes(strategy, own)
         or _noninferiority(strategy, progress.step, metrics, checks, prior or {})
     )
-    if finding.action is Action.HOLD:
+    if finding.action is Action.CONTINUE and progress.waits_for:
+        finding = _waiting(strategy, step, progress, finding)
+    elif finding.action is Action.HOLD:
         finding = _bounded(strategy, step, progress, finding)
+    return _decision(finding, checks, progress.candidate_requests)
+
+
+def shown_worse(
+    strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Check], prior: dict[str, Sample]
+) -> Decision | None:
+    """The decision to roll back, where ``checks`` show harm; else None. For a holdback: there is no step to judge."""
+    if any(nonsense(check) for check in checks):
+        return None
+    finding = _harm(strategy, metrics, checks, prior)
+    return _decision(finding, checks, sum(check.candidate.requests for check in checks)) if finding else None
+
+
+def _decision(finding: _Finding, checks: Sequence[Check], candidate_requests: int) -> Decision:
     return Decision(
         action=finding.action,
         verdict=Verdict(
@@ -99,7 +118,7 @@ def decide(
             metric=finding.metric,
             reason=finding.reason,
             requests=sum(check.requests for check in checks),
-            candidate_requests=progress.candidate_requests,
+            candidate_requests=candidate_requests,
         ),
     )
 
@@ -126,6 +145,13 @@ def _harm(
     return _Finding(Action.ROLL_BACK, VerdictKind.DEGRADED, worst.name, reason)
 
 
+def noninferiority(
+    metrics: Sequence[Metric], checks: Sequence[Check], margin: float, prior: dict[str, Sample], alpha: float
+) -> dict[str, float]:
+    """ln E of "not worse than ``margin``", or than the metric's own, over all checks; 0 where there is none yet."""
+    return {metric.name: _log_noninferiority(metric, checks, margin, prior, alpha) for metric in metrics}
+
+
 def _noninferiority(
     strategy: Strategy,
     index: int,
@@ -138,12 +164,13 @@ def _noninferiority(
     business = [metric for metric in metrics if metric.role == "business"]
     if not business:
         return _Finding(Action.HOLD, VerdictKind.ERROR, "", "no metric has role business: nothing can be promoted")
-    log_e = {m.name: _log_noninferiority(m, checks, step.margin, prior, strategy.alpha) for m in business}
+    log_e = noninferiority(business, checks, step.margin, prior, strategy.alpha)
+    margin = {m.name: step.margin if m.margin is None else m.margin for m in business}
     weakest = min(business, key=lambda metric: log_e[metric.name])
     limit, requests = 1 / strategy.alpha, sum(check.requests for check in _of_step(step, checks))
     shown = log_e[weakest.name] >= math.log(limit)
     text = (
-        f"{_means(weakest, checks)}; not worse than +{step.margin:.0%}: "
+        f"{_means(weakest, checks)}; not worse than {'-' if weakest.up else '+'}{margin[weakest.name]:.0%}: "
         f"e-value {_number(log_e[weakest.name])} {'>=' if shown else '<'} {limit:g}"
     )
     if shown and requests >= step.minimum_requests:
@@ -162,50 +189,35 @@ def _broken_source(problem: str) -> _Finding | None:
     return _Finding(Action.HOLD, VerdictKind.ERROR, "", problem) if problem else None
 
 
-def _split_mismatch(checks: Sequence[Check]) -> str:
-    """Sample-ratio mismatch: the candidate's share of the requests against the weights that were set."""
-    expected = sum(check.requests * check.weight / 100 for check in checks)
-    variance = sum(check.requests * check.weight / 100 * (1 - check.weight / 100) for check in checks)
-    got = sum(check.candidate.requests for check in checks)
-    p = math.erfc(abs(got - expected) / math.sqrt(2 * variance)) if variance > 0 else 1.0
-    if p >= MISMATCH_P:
-        return ""
-    return (
-        f"traffic split is not as set: candidate got {got} requests, {expected:.0f} expected, "
-        f"p {p:.1g} < {MISMATCH_P:g}: the arms cannot be compared"
-    )
-
-
 def _missing_outcomes(strategy: Strategy, own: Sequence[Check]) -> _Finding | None:
-    """Outcomes that are missing, above all in one arm only, may hide the damage."""
-    arms = {
-        "champion": [check.champion for check in own],
-        "candidate": [check.candidate for check in own],
-    }
-    answered = {name: sum(arm.answered for arm in side) for name, side in arms.items()}
-    known = {name: sum(arm.with_outcome for arm in side) for name, side in arms.items()}
-    for name, count in answered.items():
-        if count == 0:
-            reason = f"no matured answer of the {name} in this step yet"
-            return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason)
-    share = {name: known[name] / answered[name] for name in arms}
-    low = min(share, key=lambda name: share[name])
-    if share[low] < strategy.minimum_outcome_share:
-        reason = (
-            f"{low}: {known[low]} of {answered[low]} answers have an outcome, "
-            f"share {share[low]:.3f} < {strategy.minimum_outcome_share:g}"
-        )
-        return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason)
-    gap = abs(share["candidate"] - share["champion"])
-    both = sum(known.values()) / sum(answered.values())
-    error = math.sqrt(both * (1 - both) * sum(1 / count for count in answered.values()))
-    if gap > OUTCOME_SHARE_GAP and math.erfc(gap / (error * math.sqrt(2))) < MISMATCH_P:
-        reason = (
-            f"outcomes are missing unevenly: candidate share {share['candidate']:.3f}, "
-            f"champion {share['champion']:.3f}, difference > {OUTCOME_SHARE_GAP:g}"
-        )
-        return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason)
+    reason = missing_outcomes(strategy.minimum_outcome_share, own)
+    return _Finding(Action.HOLD, VerdictKind.INCONCLUSIVE, "outcome_share", reason) if reason else None
+
+
+def _costly(strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Check]) -> _Finding | None:
+    """The candidate has cost more than is allowed to be at risk, proven or not."""
+    limit = strategy.maximum_excess_cost
+    if limit is None:
+        return None
+    for metric in metrics:
+        if metric.role != "business":
+            continue
+        s = evidence.strata(checks, metric.name)
+        excess = float((s.total_c - s.n_c * s.total_b / s.n_b).sum()) * (-1 if metric.up and metric.is_mean else 1)
+        if excess > limit:
+            reason = f"{_means(metric, checks)}: excess cost {excess:.4g} > {limit:g}, whatever the evidence"
+            return _Finding(Action.ROLL_BACK, VerdictKind.DEGRADED, metric.name, reason)
     return None
+
+
+def _waiting(strategy: Strategy, step: CanaryStep, progress: Progress, finding: _Finding) -> _Finding:
+    """Shown sound, and still not let through: that ends too."""
+    reason = f"{finding.reason}; waits for {progress.waits_for}"
+    limit = step.deadline_seconds + strategy.approval_seconds
+    if progress.seconds_in_step < limit:
+        return msgspec.structs.replace(finding, action=Action.HOLD, reason=reason)
+    reason = f"{progress.seconds_in_step:.0f} s >= {limit:g} s; {reason}"
+    return msgspec.structs.replace(finding, action=Action.ROLL_BACK, kind=VerdictKind.INCONCLUSIVE, reason=reason)
 
 
 def _bounded(strategy: Strategy, step: CanaryStep, progress: Progress, finding: _Finding) -> _Finding:
@@ -225,13 +237,13 @@ def _log_harm(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample],
     s = evidence.strata(checks, metric.name)
     if len(s.n_c) == 0:
         return 0.0
-    if metric.value != "cost":
+    if not metric.is_mean:
         return float(evidence.rate_harm(s)[-1])
-    if metric.cap is not None and all(_has_levels(check, metric) for check in checks):
+    if metric.cap is not None and not metric.up and all(_has_levels(check, metric) for check in checks):
         before = prior.get(metric.name, Sample())
         return float(evidence.betting_harm(evidence.levels(checks, metric.name), metric.cap, before)[-1])
     scale = _scale(metric, checks, prior)
-    return float(evidence.mean_harm(s, scale, alpha)[-1]) if scale else 0.0
+    return float(evidence.mean_harm(s, scale, alpha, up=metric.up)[-1]) if scale else 0.0
 
 
 def _has_levels(check: Check, metric: Metric) -> bool:
@@ -245,9 +257,10 @@ def _log_noninferiority(
     scale = _scale(metric, checks, prior)
     if len(s.n_c) == 0 or scale is None:
         return 0.0
-    if metric.value == "cost":
-        return float(evidence.mean_noninferiority(s, margin, scale, alpha)[-1])
-    return float(evidence.rate_noninferiority(s, margin, scale.mean)[-1])
+    margin = margin if metric.margin is None else metric.margin
+    if metric.is_mean:
+        return float(evidence.mean_noninferiority(s, margin, scale, alpha, up=metric.up)[-1])
+    return float(evidence.rate_noninferiority(s, margin, scale.mean, up=metric.up)[-1])
 
 
 def _scale(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample]) -> evidence.Prior | None:
@@ -264,7 +277,8 @@ def _scale(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample]) ->
 
 def _means(metric: Metric, checks: Sequence[Check]) -> str:
     champion, candidate = pooled(list(checks), metric.name)
-    return f"{metric.name}: candidate {candidate.mean:.4g} vs champion {champion.mean:.4g}"
+    shown = [1 - arm.mean if metric.up and not metric.is_mean else arm.mean for arm in (candidate, champion)]
+    return f"{metric.name}: candidate {shown[0]:.4g} vs champion {shown[1]:.4g}"
 
 
 def _number(log_e: float) -> str:

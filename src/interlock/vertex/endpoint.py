@@ -160,7 +160,7 @@ class VertexEndpoint:
 
 
 def endpoint_names(place: Place) -> list[str]:
-    """Ids of all endpoints in ``place``, those for probing left out."""
+    """Ids of all endpoints in ``place``, those for probing and shadows left out."""
     found = service(place, "Endpoint").list_endpoints(parent=parent(place))
     names = sorted(endpoint.name.rpartition("/")[2] for endpoint in found)
-    return [name for name in names if not name.endswith("-probe")]
+    return [name for name in names if not name.endswith(("-probe", "-shadow"))]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from interlock.config import Config
 from interlock.contracts import ModelVersion, Place
 from interlock.errors import EndpointError, EvidenceError
 from interlock.rollout.checks import Source
-from interlock.rollout.controller import Rollout
+from interlock.rollout.controller import Outcome, Rollout
 from interlock.rollout.deploy import Probe, deploy_candidate, deployed_as
-from interlock.rollout.history import rollouts
-from interlock.rollout.journal import RolloutJournal
+from interlock.rollout.emergency import switch_traffic
+from interlock.rollout.history import open_rollouts, rollouts
+from interlock.rollout.journal import Approved, RolloutJournal
 from interlock.rollout.ports import SystemClock
 from interlock.rollout.settlement import Ports, Settlement
+from interlock.rollout.shadow import ShadowLog
+from interlock.rollout.state import fold
+from interlock.vertex.counters import cloud_counters
 from interlock.vertex.endpoint import VertexEndpoint
 from interlock.vertex.registry import VertexModelRegistry
 from interlock.warehouse import open_warehouse
 
 
-def open_rollout(place: Place, config: Config, rollout_id: str) -> Rollout:
+def open_rollout(place: Place, config: Config, rollout_id: str, patience_seconds: float = 30.0) -> Rollout:
     """The rollout ``rollout_id`` of the config's model on its endpoint, as far as it has come."""
-    engine = open_warehouse(place.warehouse)
+    engine = open_warehouse(place.warehouse, patience_seconds)
     registry = VertexModelRegistry(place, config.name)
     ports = Ports(
         journal=RolloutJournal(engine, rollout_id),
@@ -28,7 +34,15 @@ def open_rollout(place: Place, config: Config, rollout_id: str) -> Rollout:
         clock=SystemClock(),
         rescorer=registry,
     )
-    source = Source(engine, config.name, config.metrics, config.cost, config.strategy.attribution_seconds)
+    source = Source(
+        engine,
+        config.name,
+        config.metrics,
+        config.cost,
+        config.strategy.attribution_seconds,
+        config.strategy.settling_seconds,
+        cloud_counters(place),
+    )
     return Rollout(ports, source, config.strategy)
 
 
@@ -38,10 +52,12 @@ def begin_rollout(
     """Deploy ``version`` at 0 % beside the ``champion`` ('' = none yet) and write the journal's first entry."""
     endpoint = VertexEndpoint(place, config.name)
     probing = VertexEndpoint(place, f"{config.name}-probe")
+    rollout = open_rollout(place, config, rollout_id)
+    rollout.require_free()  # before anything is deployed; begin asks again
+    if champion and config.strategy.holdback:
+        end_holdback(endpoint, champion)
     deployed = deploy_candidate(endpoint, probing, version, serving=config.serving, probe=probe)
-    open_rollout(place, config, rollout_id).begin(
-        champion, version.version, deployed_as(endpoint, champion) if champion else "", deployed
-    )
+    rollout.begin(champion, version.version, deployed_as(endpoint, champion) if champion else "", deployed)
 
 
 def settle_rollout(place: Place, config: Config, rollout_id: str, *, pipeline_state: str) -> str:
@@ -55,11 +71,70 @@ def settle_rollout(place: Place, config: Config, rollout_id: str, *, pipeline_st
     return settled.outcome
 
 
-def roll_back_latest(place: Place, config: Config, reason: str) -> Settlement:
-    """Roll back the newest rollout on the config's endpoint, whatever phase it is in."""
+def shadow_rollout(place: Place, config: Config, rollout_id: str, version: ModelVersion) -> str:
+    """Deploy ``version`` on ``<name>-shadow``, let it answer logged requests until that decides, and remove it."""
+    rollout = open_rollout(place, config, rollout_id)
+    if config.strategy.shadow is None or not rollout.state().start.champion_deployed:
+        return str(Outcome.CONTINUE)
+    endpoint = VertexEndpoint(place, f"{config.name}-shadow")
+    endpoint.delete()  # what an earlier run may have left
+    endpoint.ensure()
+    try:
+        endpoint.deploy(version, config.serving, percent=100)
+        log = ShadowLog(rollout.source.engine, config.name, config.cost, config.slices)
+        return str(rollout.shadow(endpoint, log))
+    finally:
+        endpoint.delete()
+
+
+def write_timeline(place: Place, config: Config, rollout_id: str, path: str) -> None:
+    """The evidence of ``rollout_id`` as an HTML page at ``path``. A picture never decides: none is no failure."""
+    from interlock.report.from_journal import timeline_html
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        page = timeline_html(place.warehouse, config, rollout_id)
+    except EvidenceError as error:
+        page = f"<p>no timeline: {error}</p>"
+    Path(path).write_text(page, encoding="utf-8")
+
+
+def end_holdback(endpoint: VertexEndpoint, champion: str) -> None:
+    """What the last rollout held back goes: all traffic to the champion, the version before it off the endpoint."""
+    if endpoint.find() is None:
+        return
+    switch_traffic(endpoint, champion)
+    for deployed, version in endpoint.read().versions.items():
+        if version != champion:
+            endpoint.undeploy(deployed)
+
+
+def approve(place: Place, config: Config, by: str) -> int:
+    """A person's agreement with the step that the rollout under way is in; its index."""
+    engine = open_warehouse(place.warehouse)
+    waiting = open_rollouts(engine, config.name)
+    if not waiting:
+        raise EndpointError(f"endpoint {config.name} has no rollout under way: nothing to approve")
+    journal = RolloutJournal(engine, waiting[-1])
+    state = fold(journal.entries())
+    step = max(state.step_began, default=0)
+    journal.append(Approved(step=step, by=by))
+    return step
+
+
+def watch_holdback(place: Place, config: Config) -> str:
+    """One look at the newest rollout while a holdback remains; rolls back, and settles, if it shows harm."""
     found = rollouts(open_warehouse(place.warehouse), config.name)
     if not found:
-        raise EndpointError(f"endpoint {config.name} has no rollout to roll back")
+        raise EndpointError(f"endpoint {config.name} has no rollout to watch")
     rollout = open_rollout(place, config, found[-1][0])
-    rollout.roll_back(reason)
-    return rollout.settle()
+    outcome = rollout.watch()
+    if outcome == "rolled back":
+        rollout.settle()
+    return str(outcome)
+
+
+def settle_open(place: Place, config: Config) -> list[tuple[str, Settlement]]:
+    """Settle every rollout on the config's endpoint whose pipeline is dead."""
+    ids = open_rollouts(open_warehouse(place.warehouse), config.name)
+    return [(id_, open_rollout(place, config, id_).settle()) for id_ in ids]

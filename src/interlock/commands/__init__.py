@@ -1,0 +1,1 @@
+"""Bodies of the commands that say more than one call and one line."""

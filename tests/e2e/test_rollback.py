@@ -1,0 +1,107 @@
+"""One call back, on the real emulator: under way, after the old version is gone, and with no warehouse at all."""
+
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+from interlock.errors import ConcurrentChange, RegistryError
+from interlock.rehearsal.stage import stage
+from interlock.rollout.emergency import shares
+from interlock.rollout.history import production_changes
+from interlock.vertex import rollback
+from interlock.vertex.rollout import open_rollout, settle_open
+from interlock.warehouse import open_warehouse
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory):
+    with stage(tmp_path_factory.mktemp("stage")) as made:
+        made.versions = [made.upload("sound"), made.upload("sound")]
+        made.number = 0
+        yield made
+
+
+@pytest.fixture
+def canary(ground):
+    """Version 1 with most of the traffic, 2 with the first step's share, in a rollout of its own."""
+    settle_open(ground.place, ground.config)
+    deployed = ground.ready(*ground.versions)
+    ground.number += 1
+    rollout = open_rollout(ground.place, ground.config, f"rollback-{ground.number}")
+    rollout.begin("1", "2", *deployed)
+    rollout.shift(0)
+    assert shares(ground.endpoint.read()) == {"1": 70, "2": 30}
+    return rollout
+
+
+def is_back(ground, version):
+    assert shares(ground.endpoint.read()) == {version: 100}
+    assert ground.registry.version_with("production") == version
+
+
+def test_a_rollout_under_way_is_back_within_two_seconds(ground, canary):
+    began = time.monotonic()
+    settled = rollback.roll_back(ground.place, ground.config, "ordered")
+    assert time.monotonic() - began < 2
+    assert (settled.outcome, settled.production, settled.journal_problem) == ("rolled back", "1", "")
+    is_back(ground, "1")
+    assert ground.registry.version_with("quarantined-2") == "2"
+
+
+def test_a_process_of_its_own_needs_less_than_two_seconds(ground, canary):
+    program = (
+        "import sys, msgspec; from interlock.contracts import parse_place; from interlock.config import parse_config;"
+        "from interlock.rehearsal.stage import CONFIG; from interlock.vertex.rollback import roll_back;"
+        "roll_back(parse_place(sys.argv[1]), parse_config(CONFIG), 'ordered')"
+    )
+    began = time.monotonic()
+    place = msgspec.json.encode(ground.place).decode()
+    subprocess.run([sys.executable, "-c", program, place], check=True, timeout=60)
+    took = time.monotonic() - began
+    is_back(ground, "1")
+    assert took < 6  # 2 s on an idle machine; the benchmark measures it, this only finds a wait that has crept in
+
+
+def test_second_rollout_is_refused_while_one_is_under_way(ground, canary):
+    with pytest.raises(ConcurrentChange, match="does not begin"):
+        open_rollout(ground.place, ground.config, "another").require_free()
+
+
+@pytest.mark.parametrize("warehouse", ["sqlite:////proc/no/such/folder/w.db", "sqlite:////proc/version"])
+def test_no_warehouse_no_matter(ground, canary, warehouse):
+    place = msgspec.structs.replace(ground.place, warehouse=warehouse)
+    began = time.monotonic()
+    settled = rollback.roll_back(place, ground.config, "ordered")
+    assert time.monotonic() - began < 4
+    assert settled.journal_problem
+    is_back(ground, "1")
+    assert ground.registry.version_with("quarantined-2") == "2"
+    (ended,) = settle_open(ground.place, ground.config)  # the warehouse is back: the rollout sees what was done
+    assert ended[1].production == "1"
+    is_back(ground, "1")
+
+
+def test_a_version_that_is_gone_is_deployed_again(ground, canary):
+    canary.settle()
+    ground.ready(ground.versions[1], ground.versions[0])
+    gone = next(id_ for id_, version in ground.endpoint.read().versions.items() if version == "1")
+    ground.endpoint.undeploy(gone)
+    ground.registry.remove_alias("1", "staging")
+    settled = rollback.roll_back(ground.place, ground.config, "ordered by ann", to="1")
+    assert settled.production == "1"
+    is_back(ground, "1")
+    last = production_changes(open_warehouse(ground.place.warehouse), ground.config.name)[-1]
+    assert (last.version, last.by, last.reason) == ("1", "a person", "ordered by ann")
+
+
+def test_a_quarantined_version_must_be_lifted_first(ground, canary):
+    rollback.roll_back(ground.place, ground.config, "ordered")
+    with pytest.raises(RegistryError, match="--lift 2"):
+        rollback.roll_back(ground.place, ground.config, "ordered", to="2")
+    rollback.lift(ground.place, ground.config, "2")
+    assert ground.registry.version_with("staging") == "2"
+    rollback.roll_back(ground.place, ground.config, "ordered", to="2")
+    is_back(ground, "2")
