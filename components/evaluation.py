@@ -19,7 +19,7 @@ def evaluate_model(
 
     Reads: ``features``, ``candidate``, and the model with alias production from the registry.
     Writes: ``evaluation`` (evaluation/v1), and the same as KFP metrics, ROC curve and confusion matrix.
-    Fails when: a model answers no probabilities, or the champion's inputs are gone.
+    Fails when: a model answers no probabilities. A champion whose inputs are gone is recorded, not compared.
     """
     from pathlib import Path
 

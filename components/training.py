@@ -14,12 +14,13 @@ def train_model(
     end: str,
     git_revision: str,
     lock_sha256: str,
+    image: str,
 ):
     """Fit, choose the threshold, export to ONNX and prove the export equal.
 
     Reads: ``features``.
     Writes: ``candidate``, a folder the model server can serve.
-    Fails when: the exported model differs from the trained one.
+    Fails when: the model cannot be exported, or the exported one differs from the trained one.
     """
     from pathlib import Path
 
@@ -33,6 +34,8 @@ def train_model(
         features=read_contract(Path(features.path) / "features.json", Features),
         source=Path(features.path),
         folder=Path(candidate.path),
-        provenance=Provenance(config=config, window=[start, end], git_revision=git_revision, lock_sha256=lock_sha256),
+        provenance=Provenance(
+            config=config, window=[start, end], git_revision=git_revision, image=image, lock_sha256=lock_sha256
+        ),
     )
     candidate.metadata.update(framework="onnx", model_sha256=manifest.model_sha256)

@@ -13,22 +13,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from interlock.config import OFFLINE_METRICS, Config
 from interlock.contracts import Comparison, Evaluation, Features, Measure
 from interlock.errors import InputError
+from interlock.evaluation.bootstrap import calibration_curve, count_cells
 from interlock.evaluation.latency import Served, ServerLatency, measure_latency
 from interlock.evaluation.metrics import (
     Scored,
     check_scores,
     confusion,
     measure,
+    measure_all,
     paired_difference,
     roc_points,
 )
 from interlock.serving.model import Model, load_model
 from interlock.training.columns import columns_of
 
+Masks = dict[str, NDArray[np.bool_]]
 COMPARED = ("auc", "log_loss", "brier", "cost")
 LATENCY_REQUESTS = 500
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -51,11 +55,19 @@ def evaluate_model(
     rows = pq.read_table(source / "test.parquet")
     model = load_model(candidate)
     scored = score(model, rows, config, features.label, CANDIDATE)
+    masks = slice_masks(rows, config)
     comparisons: list[Comparison] = []
+    on_slices: list[Comparison] = []
+    unscorable = ""
     served = {CANDIDATE: Served(candidate, request_bodies(candidate))}
     if champion is not None:
-        other = score(load_model(champion), rows, config, features.label, f"{CHAMPION} {champion_version}")
-        comparisons = compare(scored, other)
+        other = load_model(champion)
+        unscorable = missing_inputs(other, rows)
+        if not unscorable:
+            scores = score(other, rows, config, features.label, f"{CHAMPION} {champion_version}")
+            comparisons = compare(scored, scores)
+            for name, mask in masks.items():
+                on_slices += compare(scored.subset(mask), scores.subset(mask), name)
         served[CHAMPION] = Served(champion, request_bodies(champion))
     latency = measure_latency(served, environment=environment)
     return Evaluation(
@@ -64,7 +76,7 @@ def evaluate_model(
         champion=champion_version if champion is not None else "",
         rows=rows.num_rows,
         threshold=model.signature.threshold,
-        measures=list(measures(scored, rows, config.slices)),
+        measures=list(measures(scored, masks)),
         comparisons=comparisons,
         confusion=confusion(scored),
         roc=roc_points(scored),
@@ -75,28 +87,37 @@ def evaluate_model(
         champion_latency_p99_ms=_p99(latency.get(CHAMPION)),
         size_bytes=sum(path.stat().st_size for path in candidate.iterdir() if path.is_file()),
         load_seconds=latency[CANDIDATE].load_seconds,
+        slice_comparisons=on_slices,
+        calibration=calibration_curve(count_cells(scored.labels, scored.scores, scored.threshold)),
+        champion_unscorable=unscorable,
     )
 
 
 def score(model: Model, rows: pa.Table, config: Config, label: str, who: str) -> Scored:
     """The model's answers on ``rows``; :class:`InputError` if its inputs are gone or its answers are no numbers."""
+    gone = missing_inputs(model, rows)
+    if gone:
+        raise InputError(f"{who} cannot be scored: {gone}; build features for this model's inputs")
     numbers = [field.name for field in model.signature.inputs if field.kind == "number"]
     categories = [field.name for field in model.signature.inputs if field.kind == "category"]
-    try:
-        columns = columns_of(rows, numbers=numbers, categories=categories)
-    except InputError as error:
-        raise InputError(f"{who} cannot be scored: {error}") from error
+    columns = columns_of(rows, numbers=numbers, categories=categories)
     scores = model.predict(columns).astype(np.float64)
     check_scores(scores, who)
     labels = rows.column(label).to_numpy().astype(np.float64)
     return Scored(labels=labels, scores=scores, threshold=model.signature.threshold, cost=config.cost)
 
 
-def measures(scored: Scored, rows: pa.Table, slices: list[str]) -> Iterator[Measure]:
-    """Every metric on all rows and on every value of every slice column."""
-    for name, part in [("", scored), *_slices(scored, rows, slices)]:
-        for metric in OFFLINE_METRICS:
-            interval = measure(metric, part)
+def missing_inputs(model: Model, rows: pa.Table) -> str:
+    """Which inputs of the model the rows do not have, as a sentence; '' when all are there."""
+    gone = [field.name for field in model.signature.inputs if field.name not in rows.column_names]
+    return f"its inputs {', '.join(gone)} are not in the features" if gone else ""
+
+
+def measures(scored: Scored, masks: Masks) -> Iterator[Measure]:
+    """Every metric on all rows and on every slice."""
+    parts = [("", scored), *((name, scored.subset(mask)) for name, mask in masks.items())]
+    for name, part in parts:
+        for metric, interval in measure_all(OFFLINE_METRICS, part).items():
             yield Measure(
                 metric=metric,
                 slice=name,
@@ -107,21 +128,38 @@ def measures(scored: Scored, rows: pa.Table, slices: list[str]) -> Iterator[Meas
             )
 
 
-def _slices(scored: Scored, rows: pa.Table, slices: list[str]) -> Iterator[tuple[str, Scored]]:
-    for column in slices:
-        values = pc.fill_null(rows.column(column).cast(pa.string()), "")
-        for value in sorted(pc.unique(values).to_pylist()):
-            yield f"{column}={value}", scored.subset(pc.equal(values, value).to_numpy())
+def slice_masks(rows: pa.Table, config: Config) -> Masks:
+    """Rows of every value of every slice column as ``column=value``, then of pairs as ``one&other=value&value``."""
+    coded = {column: _codes(rows, column) for column in config.slices}
+    masks = {f"{c}={value}": codes == i for c, (values, codes) in coded.items() for i, value in enumerate(values)}
+    for one, other in config.slice_pairs:
+        for first in coded[one][0]:
+            for second in coded[other][0]:
+                mask = masks[f"{one}={first}"] & masks[f"{other}={second}"]
+                if mask.any():
+                    masks[f"{one}&{other}={first}&{second}"] = mask
+    return masks
 
 
-def compare(candidate: Scored, champion: Scored) -> list[Comparison]:
-    """Candidate minus champion, paired, on all rows."""
+def _codes(rows: pa.Table, column: str) -> tuple[list[str], NDArray[np.int64]]:
+    """Sorted values of a column, and per row the index of its own."""
+    texts = pc.fill_null(rows.column(column).cast(pa.string()), "").combine_chunks().dictionary_encode()
+    values = texts.dictionary.to_pylist()
+    order = sorted(range(len(values)), key=values.__getitem__)
+    rank = np.empty(len(values), np.int64)
+    rank[order] = np.arange(len(values))
+    return [values[i] for i in order], rank[texts.indices.to_numpy()]
+
+
+def compare(candidate: Scored, champion: Scored, name: str = "") -> list[Comparison]:
+    """Candidate minus champion, paired, on the rows of slice ``name``."""
     found = []
     for metric in COMPARED:
         interval = paired_difference(metric, candidate, champion)
         found.append(
             Comparison(
                 metric=metric,
+                slice=name,
                 n=len(candidate.labels),
                 candidate=measure(metric, candidate).value,
                 champion=measure(metric, champion).value,

@@ -1,12 +1,13 @@
-"""Binary metrics with 95 % intervals in closed form, and paired differences of two models on the same rows.
+"""Binary metrics with 95 % intervals, and paired differences of two models on the same rows.
 
 =====================================  =============================================================
 metric                                 interval
 =====================================  =============================================================
-auc                                    DeLong, DeLong & Clarke-Pearson 1988; fast form Sun & Xu 2014
-average_precision                      logit interval, Boyd, Eng & Page 2013
+auc                                    DeLong, DeLong & Clarke-Pearson 1988, on the logit scale
 log_loss, brier, cost                  normal, over per-row values
 precision, recall                      Wilson 1927
+average_precision, f1,                 1,000 bootstrap resamples, see interlock.evaluation.bootstrap
+calibration_error
 =====================================  =============================================================
 
 All functions take labels (n,) in {0, 1} and scores (n,) in [0, 1]. Where a metric is undefined on these rows
@@ -16,6 +17,7 @@ All functions take labels (n,) in {0, 1} and scores (n,) in [0, 1]. Where a metr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -23,8 +25,10 @@ from numpy.typing import NDArray
 
 from interlock.config import Cost
 from interlock.errors import InputError
+from interlock.evaluation import bootstrap
 
 Z95 = 1.959963984540054
+BOOTSTRAPPED = ("average_precision", "f1", "calibration_error")
 Floats = NDArray[np.float64]
 
 
@@ -62,13 +66,26 @@ def measure(metric: str, rows: Scored) -> Interval:
         return Interval()
     if metric == "auc":
         return _auc(rows)
-    if metric == "average_precision":
-        return _average_precision(rows)
+    if metric in BOOTSTRAPPED:
+        return _bootstrapped(rows)[metric]
     if metric in {"precision", "recall"}:
         chosen = rows.scores >= rows.threshold if metric == "precision" else rows.labels == 1
         hits = int(np.sum((rows.labels == 1) & (rows.scores >= rows.threshold)))
         return _wilson(hits, int(np.sum(chosen)))
     return _mean(per_row(metric, rows))
+
+
+def measure_all(metrics: Sequence[str], rows: Scored) -> dict[str, Interval]:
+    """Several metrics on the same rows; those with a bootstrap interval share their resamples."""
+    drawn = _bootstrapped(rows) if set(metrics) & set(BOOTSTRAPPED) else {}
+    return {metric: drawn[metric] if metric in drawn else measure(metric, rows) for metric in metrics}
+
+
+def _bootstrapped(rows: Scored) -> dict[str, Interval]:
+    if int(rows.labels.sum()) in {0, len(rows.labels)}:
+        return {metric: Interval() for metric in BOOTSTRAPPED}
+    found = bootstrap.intervals(rows.labels, rows.scores, rows.threshold)
+    return {metric: Interval(*found[metric]) for metric in BOOTSTRAPPED}
 
 
 def per_row(metric: str, rows: Scored) -> Floats:
@@ -112,19 +129,6 @@ def _wilson(hits: int, n: int) -> Interval:
     return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
 
 
-def _average_precision(rows: Scored) -> Interval:
-    from scipy.special import expit, logit
-    from sklearn.metrics import average_precision_score
-
-    positives = int(rows.labels.sum())
-    if positives in {0, len(rows.labels)}:
-        return Interval()
-    value = float(average_precision_score(rows.labels, rows.scores))
-    inside = min(max(value, 1e-9), 1 - 1e-9)
-    centre, half = logit(inside), Z95 / math.sqrt(positives * inside * (1 - inside))
-    return Interval(value, float(expit(centre - half)), float(expit(centre + half)))
-
-
 def _placements(rows: Scored) -> tuple[Floats, Floats]:
     """DeLong's components: for each positive the share of negatives below it (m,), and the reverse (k,)."""
     positive, negative = rows.scores[rows.labels == 1], rows.scores[rows.labels == 0]
@@ -147,8 +151,18 @@ def _auc(rows: Scored) -> Interval:
         return Interval()
     positive, negative = _placements(rows)
     value = float(positive.mean())
-    half = Z95 * math.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
-    return Interval(value, max(0.0, value - half), min(1.0, value + half))
+    if value in {0.0, 1.0}:
+        # Nothing varies in these rows. As many independent wins in a row as the rarer label has rows still allow
+        # for losses: the exact binomial bound.
+        slack = 0.025 ** (1 / min(len(positive), len(negative)))
+        return Interval(value, slack, 1.0) if value == 1.0 else Interval(value, 0.0, 1 - slack)
+    error = math.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
+    centre, half = math.log(value / (1 - value)), Z95 * error / (value * (1 - value))
+    return Interval(value, _logistic(centre - half), _logistic(centre + half))
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
 
 def _auc_difference(candidate: Scored, champion: Scored) -> Interval:

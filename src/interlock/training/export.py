@@ -11,19 +11,28 @@ from interlock.errors import GateFailed
 from interlock.training.columns import Columns, frame_of
 
 PARITY_LIMIT = 1e-5
+FIELD_ROWS = 200
 # Fixed, so that a new skl2onnx does not change the bytes of an equal model.
 OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
 def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str]) -> bytes:
-    """Serialised ONNX model: one input (n, 1) per column, output ``probabilities`` (n, 2)."""
+    """Serialised ONNX model: one input (n, 1) per column, output ``probabilities`` (n, 2).
+
+    :class:`GateFailed` for an estimator that cannot be converted.
+    """
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
     inputs = [(name, FloatTensorType([None, 1])) for name in numbers]
     inputs += [(name, StringTensorType([None, 1])) for name in categories]
     options = {id(pipeline.steps[-1][1]): {"zipmap": False}}
-    model = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=OPSET)
+    try:
+        model = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=OPSET)
+    except (RuntimeError, KeyError, TypeError) as error:
+        kind = type(pipeline.steps[-1][1]).__name__
+        reason = " ".join(str(error).split())[:200]
+        raise GateFailed(f"export: {kind} cannot be converted to ONNX: {reason}; choose another estimator") from error
     model.graph.name = "interlock"
     # skl2onnx collects the opsets in a set: without an order of our own, equal models differ in bytes.
     opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
@@ -66,10 +75,15 @@ def require_parity(pipeline: Any, model: bytes, columns: Columns, threshold: flo
 
 
 def damaged(columns: Columns) -> list[Columns]:
-    """The same rows with every number missing, every category missing, and every category unknown."""
+    """The rows with every number missing, every category missing, every category unknown; and each field alone
+    missing on the first rows, as when a caller leaves it out.
+    """
     rows = len(next(iter(columns.values())))
     numbers = {name: np.full(rows, np.nan, np.float32) for name, v in columns.items() if v.dtype != object}
     texts = [name for name, v in columns.items() if v.dtype == object]
     empty = {name: np.full(rows, "", dtype=object) for name in texts}
     unknown = {name: np.full(rows, "\u2205 never seen", dtype=object) for name in texts}
-    return [{**columns, **numbers}, {**columns, **empty}, {**columns, **unknown}]
+    first = {name: values[:FIELD_ROWS] for name, values in columns.items()}
+    left_out = {name: values[:FIELD_ROWS] for name, values in {**numbers, **empty}.items()}
+    alone = [{**first, name: values} for name, values in left_out.items()]
+    return [{**columns, **numbers}, {**columns, **empty}, {**columns, **unknown}, *alone]

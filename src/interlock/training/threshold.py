@@ -19,7 +19,8 @@ def cheapest_threshold(labels: NDArray[np.int8], scores: NDArray[np.float32], co
     missed = positive.sum() - np.concatenate([[0.0], np.cumsum(positive)])
     vain = np.concatenate([[0.0], np.cumsum(1 - positive)])
     total = cost.false_negative * missed + cost.false_positive * vain
-    cut_allowed = np.concatenate([[True], ordered[1:] < ordered[:-1], [True]])
+    # Equal scores are not parted; a score of 1 is always acted upon, for no threshold is above it.
+    cut_allowed = np.concatenate([ordered[:1] < 1, ordered[1:] < ordered[:-1], [True]])
     best = int(np.argmin(np.where(cut_allowed, total, np.inf)))
     if best == 0:
         return 1.0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import platform
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,8 @@ from interlock.config import Config, config_sha256
 from interlock.contracts import Features, InputField, Manifest, Signature, write_contract
 from interlock.features.query import KEY
 from interlock.training.columns import Columns, columns_of, frame_of, read_columns
-from interlock.training.estimators import build_pipeline
 from interlock.training.export import export_onnx, require_parity, score_onnx
+from interlock.training.fit import calibrate, fit_pipeline, search_parameters
 from interlock.training.threshold import cheapest_threshold
 
 PROBE_ROWS = 32
@@ -51,15 +52,20 @@ def train_model(config: Config, *, features: Features, source: Path, folder: Pat
     """
     numbers, categories = config.features.numbers, config.features.categories
     train = pq.read_table(source / "train.parquet")
-    pipeline = build_pipeline(config.training, numbers=numbers, categories=categories, seed=config.seed)
-    inputs = frame_of(columns_of(train, numbers=numbers, categories=categories))
+    inputs, labels = frame_of(columns_of(train, numbers=numbers, categories=categories)), _labels(train, features.label)
+    validation = pq.read_table(source / "validation.parquet")
+    columns, held_out = (
+        columns_of(validation, numbers=numbers, categories=categories),
+        _labels(validation, features.label),
+    )
     with threadpool_limits(config.training.threads):
-        pipeline.fit(inputs, _labels(train, features.label))
+        parameters = search_parameters(config, inputs, labels)
+        pipeline = fit_pipeline(config, inputs, labels, parameters)
+        if config.training.calibration == "sigmoid":
+            pipeline = calibrate(pipeline, frame_of(columns), held_out)
 
     model = export_onnx(pipeline, numbers=numbers, categories=categories)
-    validation = pq.read_table(source / "validation.parquet")
-    columns = columns_of(validation, numbers=numbers, categories=categories)
-    threshold = cheapest_threshold(_labels(validation, features.label), score_onnx(model, columns), config.cost)
+    threshold = cheapest_threshold(held_out, score_onnx(model, columns), config.cost)
     with threadpool_limits(config.training.threads):
         difference = require_parity(pipeline, model, _first(columns, PARITY_ROWS), threshold)
 
@@ -88,11 +94,17 @@ def train_model(config: Config, *, features: Features, source: Path, folder: Pat
         git_revision=provenance.git_revision,
         image=provenance.image,
         lock_sha256=provenance.lock_sha256,
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        libraries=library_versions(),
+        parameters=parameters,
         parity_max_difference=difference,
     )
     write_contract(manifest, folder / "manifest.json")
     return manifest
+
+
+def library_versions() -> dict[str, str]:
+    """What the bytes of a model depend on besides our own code."""
+    return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in LIBRARIES}}
 
 
 def _labels(rows: pa.Table, label: str) -> NDArray[np.int8]:

@@ -1,0 +1,103 @@
+"""Fitting: class weights, the search for parameters, and calibration. Rows are in the order of time."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interlock.config import Config, Parameter, Search
+from interlock.errors import ConfigError
+from interlock.training.estimators import build_pipeline
+
+Labels = NDArray[np.int8]
+Parameters = dict[str, Parameter]
+
+
+def fit_pipeline(config: Config, inputs: Any, labels: Labels, parameters: Parameters) -> Any:
+    """A fitted pipeline. inputs: frame (n, inputs); labels: (n,) in {0, 1}."""
+    from sklearn.utils.validation import has_fit_parameter
+
+    features = config.features
+    pipeline = build_pipeline(
+        config.training,
+        numbers=features.numbers,
+        categories=features.categories,
+        seed=config.seed,
+        parameters=parameters,
+    )
+    weights = row_weights(config, labels)
+    if weights is None:
+        return pipeline.fit(inputs, labels)
+    if not has_fit_parameter(pipeline.steps[-1][1], "sample_weight"):
+        raise ConfigError(f"training.class_weights: {config.training.estimator} takes no weights; remove them")
+    return pipeline.fit(inputs, labels, estimate__sample_weight=weights)
+
+
+def row_weights(config: Config, labels: Labels) -> NDArray[np.float64] | None:
+    """A weight per row, (n,), None where all count alike. ``balanced``: both labels weigh the same in total."""
+    given = config.training.class_weights
+    if given is None:
+        return None
+    if given == "balanced":
+        counts = np.maximum(np.bincount(labels, minlength=2), 1)
+        per_label = len(labels) / (2 * counts)
+    else:
+        if not isinstance(given, dict) or set(given) != {"0", "1"}:
+            raise ConfigError(f'training.class_weights: {given}; give balanced, or a weight for "0" and for "1"')
+        per_label = np.array([given["0"], given["1"]])
+    weights: NDArray[np.float64] = per_label[labels]
+    return weights
+
+
+def search_parameters(config: Config, inputs: Any, labels: Labels) -> Parameters:
+    """The config's parameters, with those of the search replaced by the combination of lowest log-loss.
+
+    Folds only ever predict rows later than those they were fitted on. The first of equals wins.
+    """
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import TimeSeriesSplit
+
+    search = config.training.search
+    if search is None:
+        return dict(config.training.parameters)
+    folds = list(TimeSeriesSplit(n_splits=search.folds).split(labels))
+    best, lowest = dict(config.training.parameters), np.inf
+    for chosen in combinations(search, config.seed):
+        parameters = {**config.training.parameters, **chosen}
+        losses = []
+        for earlier, later in folds:
+            pipeline = fit_pipeline(config, inputs.iloc[earlier], labels[earlier], parameters)
+            scores = pipeline.predict_proba(inputs.iloc[later])
+            losses.append(log_loss(labels[later], scores, labels=[0, 1]))
+        if np.mean(losses) < lowest:
+            best, lowest = parameters, float(np.mean(losses))
+    return best
+
+
+def combinations(search: Search, seed: int) -> list[Parameters]:
+    """At most ``budget`` different points of the space, the same for the same seed."""
+    names = sorted(search.space)
+    every = [dict(zip(names, values, strict=True)) for values in itertools.product(*(search.space[n] for n in names))]
+    return every if len(every) <= search.budget else random.Random(seed).sample(every, search.budget)
+
+
+def calibrate(pipeline: Any, inputs: Any, labels: Labels) -> Any:
+    """The pipeline with Platt's curve over its scores, fitted on rows the model has not seen.
+
+    Isotonic calibration is not offered: skl2onnx exports it as steps where scikit-learn interpolates.
+    """
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.pipeline import Pipeline
+
+    encode, estimator = pipeline.steps[0][1], pipeline.steps[1][1]
+    calibrated = CalibratedClassifierCV(FrozenEstimator(estimator), method="sigmoid")
+    calibrated.fit(encode.transform(inputs), labels)
+    # skl2onnx knows the classifier, not its frozen shell.
+    calibrated.estimator = estimator
+    calibrated.calibrated_classifiers_[0].estimator = estimator
+    return Pipeline([("encode", encode), ("estimate", calibrated)])
