@@ -2,29 +2,32 @@
 
 from interlock.components.images import DATA
 from kfp import dsl
-from kfp.dsl import Artifact, Dataset, Input, Output
+from kfp.dsl import HTML, Artifact, Dataset, Input, Output
 
 
 @dsl.component(base_image=DATA, install_kfp_package=False)
 def validate_data(
-    table: Input[Dataset], statistics: Output[Artifact], verdict: Output[Artifact], config: str, schema: str
+    table: Input[Dataset],
+    statistics: Output[Artifact],
+    verdict: Output[Artifact],
+    page: Output[HTML],
+    config: str,
+    schema: str,
 ):
-    """Compute TFDV statistics and hold them against the reviewed schema.
+    """Compute TFDV statistics and hold the table against schema, rules and reference span.
 
     Reads: ``table``; ``schema`` is the text of the schema, '' for none.
-    Writes: ``statistics`` (DatasetFeatureStatisticsList), ``verdict`` (data-verdict/v1).
+    Writes: ``statistics`` (DatasetFeatureStatisticsList), ``verdict`` (data-verdict/v1), ``page`` (HTML).
     Fails when: the schema cannot be parsed. Anomalies do not fail here: build_features refuses the verdict.
     """
     from pathlib import Path
 
     from interlock.config import parse_config
-    from interlock.contracts import Table, read_contract, write_contract
-    from interlock.validation.statistics import compute_statistics
-    from interlock.validation.validate import judge_statistics
+    from interlock.contracts import write_contract
+    from interlock.validation.stage import validate_table
 
-    read = read_contract(Path(table.path) / "table.json", Table)
-    computed = compute_statistics(Path(table.path) / "table.parquet")
+    judged, computed, html = validate_table(parse_config(config), schema_text=schema, folder=Path(table.path))
     Path(statistics.path).write_bytes(computed.SerializeToString())
-    judged = judge_statistics(parse_config(config), schema_text=schema, table=read, statistics=computed)
+    Path(page.path).write_text(html, encoding="utf-8")
     write_contract(judged, Path(verdict.path))
     verdict.metadata.update(passed=judged.passed, anomalies=len(judged.anomalies))

@@ -29,7 +29,7 @@ class Fingerprint:
             if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
                 filled = pc.fill_null(array, "")
                 lengths.update(pc.binary_length(filled).to_numpy(zero_copy_only=False).astype(np.int64).tobytes())
-                values.update("".join(filled.to_pylist()).encode())
+                values.update(_text(filled))
             else:
                 values.update(_numbers(array))
 
@@ -40,6 +40,16 @@ class Fingerprint:
             parts = ":".join(part.hexdigest() for part in self._hashes[field.name])
             total.update(f"{field.name}|{field.type}|{parts}\n".encode())
         return total.hexdigest()
+
+
+def _text(array: pa.Array) -> memoryview:
+    """The bytes of all values behind each other, without a copy."""
+    offsets = np.frombuffer(array.buffers()[1], np.int64 if pa.types.is_large_string(array.type) else np.int32)
+    data = array.buffers()[2]
+    if data is None:
+        return memoryview(b"")
+    start, end = offsets[array.offset], offsets[array.offset + len(array)]
+    return memoryview(data)[int(start) : int(end)]
 
 
 def _numbers(array: pa.Array) -> bytes:

@@ -3,53 +3,58 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from interlock.config import Config
-from interlock.contracts import Column, Table, write_contract
-from interlock.errors import EnvironmentProblem, InputError
-from interlock.ingestion.fingerprint import Fingerprint
-from interlock.ingestion.sources import find_files, read_batches
+from interlock.contracts import Table, write_contract
+from interlock.errors import InputError
+from interlock.ingestion.checks import check_table
+from interlock.ingestion.limits import require_sound
+from interlock.ingestion.sources import open_source
+from interlock.ingestion.table_file import Window, write_table
 
-ROW_GROUP_ROWS = 65536
+log = logging.getLogger(__name__)
 
 
 def ingest_table(config: Config, *, start: str, end: str, base: Path, folder: Path) -> Table:
     """Read the source's rows with ``start <= time < end`` and every joined table into ``folder``.
 
-    ``start`` and ``end`` are ISO dates or times in UTC; '' leaves that side open. ``table.json`` is written last:
-    a folder without it is unfinished.
+    ``start`` and ``end`` are ISO dates or times in UTC; '' leaves that side open. The reference span, if the config
+    names one, becomes ``reference.parquet``; declared SQL checks are counted into ``checks.json``. ``table.json`` is
+    written last: a folder without it is unfinished.
     """
-    window = (parse_time(start, "start"), parse_time(end, "end"))
-    if window[0] and window[1] and window[0] >= window[1]:
-        raise InputError(f"window [{start}, {end}) is empty: give an end after the start")
-    files = find_files(config.source.table, base)
-    needed = [config.source.time, *config.source.key]
-    table = _copy(config.source.table, files, folder / "table.parquet", needed, config.source.time, window)
+    window = parse_window(start, end, "window")
+    table = _copy_main(config, base, folder / "table.parquet", window)
     joined = {}
     for join in config.source.join:
-        files = find_files(join.table, base)
-        copied = _copy(
-            join.table, files, folder / f"{join.name}.parquet", [*join.by, *join.columns], None, (None, None)
+        batches = _rows(join.table, base, [*join.by, *join.columns], None, (None, None), None, {})
+        joined[join.name] = write_table(join.table, batches, folder / f"{join.name}.parquet").rows
+    table = msgspec.structs.replace(table, joined=joined, window_end=window[1].isoformat() if window[1] else "")
+    span = config.validation.reference
+    if span is not None:
+        reference = _copy_main(
+            config, base, folder / "reference.parquet", parse_window(span.start, span.end, "validation.reference")
         )
-        joined[join.name] = copied.rows
-    table = Table(
-        source=table.source,
-        rows=table.rows,
-        columns=table.columns,
-        sha256=table.sha256,
-        time_start=table.time_start,
-        time_end=table.time_end,
-        joined=joined,
-    )
+        table = msgspec.structs.replace(table, reference_rows=reference.rows, reference_sha256=reference.sha256)
+    rules = config.validation.rules
+    if rules.checks or rules.label_balance is not None:
+        write_contract(check_table(config, folder / "table.parquet", table.sha256), folder / "checks.json")
     write_contract(table, folder / "table.json")
     return table
+
+
+def parse_window(start: str, end: str, name: str) -> Window:
+    """Both ends as times; :class:`InputError` when nothing fits between them."""
+    window = (parse_time(start, "start"), parse_time(end, "end"))
+    if window[0] and window[1] and window[0] >= window[1]:
+        raise InputError(f"{name} [{start}, {end}) is empty: give an end after the start")
+    return window
 
 
 def parse_time(text: str, name: str) -> dt.datetime | None:
@@ -63,103 +68,45 @@ def parse_time(text: str, name: str) -> dt.datetime | None:
     return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
-Window = tuple[dt.datetime | None, dt.datetime | None]
+def _copy_main(config: Config, base: Path, target: Path, window: Window) -> Table:
+    source = config.source
+    needed = [source.time, *source.key]
+    columns = list(dict.fromkeys([*needed, *source.columns])) if source.columns else None
+    batches = _rows(source.table, base, needed, source.time, window, columns, dict(source.types))
+    return write_table(source.table, batches, target, time=source.time, window=window)
 
 
-def _copy(source: str, files: list[Path], target: Path, needed: list[str], time: str | None, window: Window) -> Table:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    rows, writer, running = 0, None, None
-    low: dt.datetime | None = None
-    high: dt.datetime | None = None
-    schema: pa.Schema | None = None
-    try:
-        for batch in _rows(files, needed, time, window):
-            if writer is None or running is None:
-                schema = batch.schema
-                writer = pq.ParquetWriter(partial, schema, compression="zstd")
-                running = Fingerprint(schema)
-            elif not batch.schema.equals(schema):
-                raise InputError(f"source {source}: {_difference(schema, batch.schema)}; make the files agree")
-            writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
-            running.update(batch)
-            rows += batch.num_rows
-            if time:
-                ends = pc.min_max(batch.column(time)).as_py()
-                low = min(filter(None, (low, ends["min"])), default=None)
-                high = max(filter(None, (high, ends["max"])), default=None)
-    except OSError as error:
-        if isinstance(error, pa.ArrowException):
-            raise
-        raise EnvironmentProblem(
-            f"{target}: cannot be written: {error.strerror or error}; free space or rights"
-        ) from error
-    finally:
-        if writer is not None:
-            writer.close()
-    if rows == 0 or schema is None or running is None:
-        between = f" with {time} in [{window[0]}, {window[1]})" if time and any(window) else ""
-        raise InputError(f"source {source}: 0 rows{between}; widen the window or correct the source")
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    partial.rename(target)
-    return Table(
-        source=source,
-        rows=rows,
-        columns=[Column(field.name, kind_of(field.type)) for field in schema],
-        sha256=running.hexdigest(),
-        time_start=low.isoformat() if low else "",
-        time_end=high.isoformat() if high else "",
-    )
-
-
-def _rows(files: list[Path], needed: list[str], time: str | None, window: Window) -> Iterator[pa.RecordBatch]:
-    for path in files:
-        for batch in read_batches(path):
-            _require(path, batch.schema, needed, time)
+def _rows(
+    source: str,
+    base: Path,
+    needed: list[str],
+    time: str | None,
+    window: Window,
+    columns: list[str] | None,
+    types: dict[str, str],
+) -> Iterator[pa.RecordBatch]:
+    for name, batches in open_source(source, base, columns=columns, types=types):
+        row = 0
+        for batch in batches:
+            require_sound(name, batch, needed, time, first_row=row)
             kept = _within(batch, time, window) if time else batch
+            if row // 1_000_000 < (row + batch.num_rows) // 1_000_000:
+                log.info("%s: %d million rows read", name, (row + batch.num_rows) // 1_000_000)
+            row += batch.num_rows
             if kept.num_rows:
                 yield kept
 
 
-def _require(path: Path, schema: pa.Schema, needed: list[str], time: str | None) -> None:
-    missing = [name for name in needed if name not in schema.names]
-    if missing:
-        hint = "; is the delimiter a comma?" if len(schema.names) == 1 else ""
-        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(schema.names)[:300]}{hint}")
-    if time:
-        kind = schema.field(time).type
-        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind)):
-            raise InputError(f"{path}: time column {time} is {kind}; give ISO times, dates or whole numbers")
-
-
 def _within(batch: pa.RecordBatch, time: str, window: Window) -> pa.RecordBatch:
     start, end = window
+    if not start and not end:
+        return batch
     column = batch.column(time)
-    mask = pc.is_valid(column)
     if pa.types.is_integer(column.type):
-        if start or end:
-            raise InputError(f"time column {time} holds whole numbers: a window of dates does not apply; leave it open")
-        return batch.filter(mask)
+        raise InputError(f"time column {time} holds whole numbers: a window of dates does not apply; leave it open")
+    mask = pa.array([True] * batch.num_rows)
     if start:
         mask = pc.and_(mask, pc.greater_equal(column, pa.scalar(start, column.type)))
     if end:
         mask = pc.and_(mask, pc.less(column, pa.scalar(end, column.type)))
     return batch.filter(mask)
-
-
-def _difference(first: pa.Schema | None, second: pa.Schema) -> str:
-    assert first is not None
-    changed = [f"{f.name} is {f.type}" for f in second if f not in list(first)][:3]
-    return f"columns change within the source ({', '.join(changed) or 'order differs'})"
-
-
-def kind_of(kind: pa.DataType) -> str:
-    """Contract name of an Arrow type."""
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return "number"
-    if pa.types.is_temporal(kind):
-        return "time"
-    return "category"

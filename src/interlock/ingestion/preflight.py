@@ -7,7 +7,7 @@ from pathlib import Path
 
 from interlock.config import Config
 from interlock.errors import ConfigError
-from interlock.ingestion.sources import find_files, read_batches
+from interlock.ingestion.sources import open_source
 
 
 def require_columns(config: Config, *, base: Path, file: str) -> None:
@@ -33,8 +33,10 @@ def _named(config: Config) -> Iterator[tuple[str, list[str]]]:
 
 
 def _columns(uri: str, base: Path) -> list[str]:
-    first = next(iter(read_batches(find_files(uri, base)[0])), None)
-    return list(first.schema.names) if first is not None else []
+    for _, batches in open_source(uri, base):
+        first = next(batches, None)
+        return list(first.schema.names) if first is not None else []
+    return []
 
 
 def _require(file: str, key: str, names: list[str], there: list[str]) -> None:

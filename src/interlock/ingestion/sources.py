@@ -1,11 +1,14 @@
 """Where tables come from: a URI becomes a stream of Arrow record batches.
 
-=======================  ====================================================================
-URI                      read as
-=======================  ====================================================================
-``path``, ``*.csv``      files or globs: ``.csv``, ``.csv.zip``, ``.csv.gz``, ``.parquet``
-``package:NAME/path``    the same, inside an installed Python package (which is not imported)
-=======================  ====================================================================
+==============================  =======================================================================
+URI                             read as
+==============================  =======================================================================
+``path``, ``*.csv``, folder     files, globs, folders: ``.csv``, ``.csv.zip``, ``.csv.gz``, ``.tsv``, ``.parquet``
+``package:NAME/path``           the same, inside an installed Python package (which is not imported)
+``gs://bucket/path``            the same, on Cloud Storage, globs included
+``bq://project.dataset.table``  a BigQuery table
+``name.sql``                    a BigQuery query, in a file
+==============================  =======================================================================
 """
 
 from __future__ import annotations
@@ -13,28 +16,35 @@ from __future__ import annotations
 import glob
 import importlib.util
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import csv
 
 from interlock.errors import InputError
+from interlock.ingestion.csv_files import read_csv
 
-BATCH_BYTES = 16 << 20
-NULLS = ["", "NA", "NaN", "nan", "null", "NULL"]
+OpenRaw = Callable[[], AbstractContextManager[IO[bytes]]]  # opens a stream, as often as it is called
+SUFFIXES = (".csv", ".csv.zip", ".csv.gz", ".tsv", ".parquet")
+BATCH_ROWS = 65536
 
 
 def find_files(uri: str, base: Path) -> list[Path]:
-    """Files behind ``uri``, sorted. Relative paths start at ``base``, the folder of the config file."""
+    """Local files behind ``uri``, sorted. Relative paths start at ``base``, the folder of the config file."""
     if uri.startswith("package:"):
         return [_package_file(uri)]
     if "://" in uri:
-        raise InputError(f"source {uri}: scheme not supported; give a path, a glob or package:NAME/path")
-    pattern = str(base / Path(uri).expanduser())
-    files = sorted(Path(name) for name in glob.glob(pattern)) if glob.has_magic(uri) else [Path(pattern)]
+        raise InputError(f"source {uri}: scheme not supported; give a path, package:NAME/path, gs://… or bq://…")
+    path = base / Path(uri).expanduser()
+    if path.is_dir():
+        files = sorted(each for each in path.iterdir() if each.name.lower().endswith(SUFFIXES))
+        if not files:
+            raise InputError(f"source {uri}: no table in {path}; it must hold {', '.join(SUFFIXES)}")
+        return files
+    files = sorted(Path(name) for name in glob.glob(str(path))) if glob.has_magic(uri) else [path]
     if not files or not files[0].exists():
         raise InputError(f"source {uri}: no such file (looked in {base.resolve()}); correct source.table in the config")
     return files
@@ -52,34 +62,73 @@ def _package_file(uri: str) -> Path:
     return path
 
 
-def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
+def open_source(
+    uri: str, base: Path, *, columns: list[str] | None = None, types: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+    """Pairs of a name for messages and its batches. ``columns`` are pushed down to the reader; None is all."""
+    if uri.startswith(("gs://", "bq://")) or uri.endswith(".sql"):
+        from interlock.ingestion import cloud
+
+        yield from cloud.open_source(uri, base, columns=columns, types=types)
+        return
+    for path in find_files(uri, base):
+        yield str(path), read_batches(path, columns=columns, types=types)
+
+
+def read_batches(
+    path: Path, *, columns: list[str] | None = None, types: Mapping[str, str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Stream a file. Timestamps come out as UTC without zone, nullable integers stay integers."""
-    name = path.name.lower()
+    return read_stream(str(path), lambda: path.open("rb"), columns=columns, types=types)
+
+
+def read_stream(
+    name: str, open_raw: OpenRaw, *, columns: list[str] | None = None, types: Mapping[str, str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The same for anything that can be opened as a seekable binary stream; ``name`` tells the format."""
+    lower = name.lower()
     try:
-        if name.endswith(".parquet"):
-            yield from _plain_time(pq.ParquetFile(path).iter_batches(batch_size=65536))
-        elif name.endswith(".zip"):
-            with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as stream:
-                yield from _csv(stream)
-        elif name.endswith((".csv", ".csv.gz", ".tsv")):
-            with pa.input_stream(str(path), compression="detect") as stream:
-                yield from _csv(stream, "\t" if name.endswith(".tsv") else ",")
+        if lower.endswith(".parquet"):
+            with open_raw() as raw:
+                yield from _plain_time(_parquet(name, raw, columns))
+        elif lower.endswith((".csv", ".csv.gz", ".tsv", ".zip")):
+            delimiter = "\t" if lower.endswith(".tsv") else ","
+            yield from _plain_time(
+                read_csv(name, lambda: _unpacked(name, open_raw), delimiter=delimiter, types=types, columns=columns)
+            )
         else:
-            raise InputError(f"{path}: unknown format; give .csv, .csv.zip, .csv.gz, .tsv or .parquet")
-    except (pa.ArrowInvalid, pa.ArrowException, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {' '.join(str(error).split())[:300]}") from error
+            raise InputError(f"{name}: unknown format; give {', '.join(SUFFIXES)}")
+    except (pa.ArrowException, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: cannot be read: {' '.join(str(error).split())[:300]}") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or str(error)[:300]}") from error
+        raise InputError(f"{name}: cannot be read: {error.strerror or str(error)[:300]}") from error
 
 
-def _csv(stream: IO[bytes] | Any, delimiter: str = ",") -> Iterator[pa.RecordBatch]:
-    reader = csv.open_csv(
-        stream,
-        read_options=csv.ReadOptions(block_size=BATCH_BYTES),
-        parse_options=csv.ParseOptions(delimiter=delimiter),
-        convert_options=csv.ConvertOptions(null_values=NULLS, strings_can_be_null=True),
-    )
-    yield from _plain_time(reader)
+@contextmanager
+def _unpacked(name: str, open_raw: OpenRaw) -> Iterator[IO[bytes]]:
+    with open_raw() as raw:
+        if name.lower().endswith(".zip"):
+            with zipfile.ZipFile(raw) as archive:
+                if len(archive.namelist()) != 1:
+                    raise InputError(f"{name}: {len(archive.namelist())} files in it; give a zip of one CSV")
+                with archive.open(archive.namelist()[0]) as stream:
+                    yield stream
+        elif name.lower().endswith(".gz"):
+            import gzip
+
+            with gzip.open(raw) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        else:
+            yield raw
+
+
+def _parquet(name: str, raw: IO[bytes], columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+    file = pq.ParquetFile(raw)
+    missing = [column for column in columns or [] if column not in file.schema_arrow.names]
+    if missing:
+        has = ", ".join(file.schema_arrow.names)[:300]
+        raise InputError(f"{name}: no column {', '.join(missing)}; it has {has}")
+    yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
 
 
 def _plain_time(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from interlock.errors import ConfigError
+from interlock.validation.loading import native_validation
 
 
 def parse_schema(text: str) -> Any:
@@ -22,13 +23,33 @@ def parse_schema(text: str) -> Any:
     return schema
 
 
-def infer_schema_text(statistics: Any) -> str:
-    """A first schema for a person to review."""
-    import tensorflow_data_validation as tfdv
+def infer_schema(statistics: Any, *, most_values: int = 100) -> Any:
+    """A first schema for a person to review: environments TRAINING and SERVING, domains of up to ``most_values``."""
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    answer = native_validation().InferSchema(statistics.datasets[0].SerializeToString(), most_values, False)
+    schema = schema_pb2.Schema()
+    schema.ParseFromString(answer)
+    schema.default_environment.extend(["TRAINING", "SERVING"])
+    return schema
+
+
+def update_schema(schema: Any, statistics: Any, *, most_values: int = 100) -> Any:
+    """``schema``, widened just so far that ``statistics`` pass."""
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    answer = native_validation().UpdateSchema(
+        schema.SerializeToString(), statistics.datasets[0].SerializeToString(), most_values
+    )
+    updated = schema_pb2.Schema()
+    updated.ParseFromString(answer)
+    return updated
+
+
+def schema_text(schema: Any) -> str:
+    """TFDV's text format."""
     from google.protobuf import text_format
 
-    schema = tfdv.infer_schema(statistics, infer_feature_shape=False)
-    schema.default_environment.extend(["TRAINING", "SERVING"])
     return str(text_format.MessageToString(schema))
 
 

@@ -1,25 +1,60 @@
 """Stage 2, validation: anomalies block.
 
-Two sources of anomalies: TFDV against the reviewed schema, and rules of our own for what TFDV passes in silence
-(an empty table, a feature with no value at all, too few rows).
+Four sources of anomalies: TFDV against the reviewed schema; rules of our own for what TFDV passes in silence; the
+rules declared in the config; drift against the reference span. Severities and waivers decide which of them block.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+from pathlib import Path
 from typing import Any
 
 from interlock.config import Config
-from interlock.contracts import Anomaly, DataVerdict, Table
+from interlock.contracts import Anomaly, DataVerdict, FeatureDrift, Table, TableChecks, read_contract
+from interlock.errors import ContractError
+from interlock.validation.drift import detect_drift
+from interlock.validation.rules import declared_anomalies, own_anomalies
 from interlock.validation.schema import parse_schema, schema_sha256
+from interlock.validation.schema_rules import schema_anomalies
+from interlock.validation.spans import count_spans
+from interlock.validation.waivers import weigh
 
 ENVIRONMENT = "TRAINING"
 
 
-def judge_statistics(config: Config, *, schema_text: str, table: Table, statistics: Any) -> DataVerdict:
-    """The verdict on a table's statistics. Without a schema only our own rules apply."""
-    anomalies = own_anomalies(config, statistics)
+def judge_table(
+    config: Config,
+    *,
+    schema_text: str,
+    table: Table,
+    folder: Path,
+    statistics: Any,
+    reference: Any = None,
+    now: dt.datetime | None = None,
+) -> DataVerdict:
+    """The verdict on the table in ``folder``. Without a schema only our own rules apply.
+
+    ``reference``: statistics of the reference span, None when the config names none. ``now``: UTC without zone.
+    """
+    now = now or dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    data = folder / "table.parquet"
+    anomalies = own_anomalies(config, statistics, data)
     if schema_text:
-        anomalies += schema_anomalies(schema_text, statistics)
+        anomalies += schema_anomalies(
+            parse_schema(schema_text),
+            statistics,
+            reference=reference,
+            environment=ENVIRONMENT,
+            table=data,
+            key=config.source.key,
+        )
+    file = folder / "checks.json"
+    checks = read_contract(file, TableChecks) if file.exists() else None
+    anomalies += declared_anomalies(config, statistics=statistics, table=table, folder=folder, checks=checks, now=now)
+    drift = find_drift(config, folder)
+    anomalies += drift_anomalies(drift)
+    anomalies = weigh(config.validation, anomalies, now.date())
     return DataVerdict(
         passed=not any(anomaly.blocking for anomaly in anomalies),
         rows=int(statistics.datasets[0].num_examples),
@@ -27,45 +62,51 @@ def judge_statistics(config: Config, *, schema_text: str, table: Table, statisti
         table_sha256=table.sha256,
         schema_sha256=schema_sha256(schema_text),
         anomalies=anomalies,
+        drift=drift,
     )
 
 
-def schema_anomalies(schema_text: str, statistics: Any) -> list[Anomaly]:
-    """What TFDV finds. ``data_missing`` and dataset-level anomalies are not in ``anomaly_info``: read all three."""
-    import tensorflow_data_validation as tfdv
-    from tensorflow_metadata.proto.v0 import anomalies_pb2
+def find_drift(config: Config, folder: Path) -> list[FeatureDrift]:
+    """Drift of the features that are columns of the source, or of those the config names; [] when not asked for."""
+    import pyarrow.parquet as pq
 
-    found = tfdv.validate_statistics(statistics, parse_schema(schema_text), environment=ENVIRONMENT)
-    anomalies = []
-    if found.data_missing:
-        anomalies.append(Anomaly("", "data_missing", "0 rows", ">= 1 row", "the table is empty"))
-    groups = sorted(found.anomaly_info.items())
-    if found.HasField("dataset_anomaly_info"):
-        groups.append(("", found.dataset_anomaly_info))
-    for feature, info in groups:
-        for reason in info.reason:
-            rule = anomalies_pb2.AnomalyInfo.Type.Name(reason.type).lower()
-            text = f"{reason.short_description}: {reason.description}"
-            anomalies.append(Anomaly(feature, rule, reason.short_description, "see schema", text))
-    return anomalies
-
-
-def own_anomalies(config: Config, statistics: Any) -> list[Anomaly]:
-    """Rules that hold with or without a schema."""
-    dataset = statistics.datasets[0]
-    rows, least = int(dataset.num_examples), config.validation.minimum_rows
-    anomalies = []
-    if rows < least:
-        reason = f"{rows} rows < {least} required: widen the window or lower validation.minimum_rows"
-        anomalies.append(Anomaly("", "minimum_rows", str(rows), f">= {least}", reason))
-    values = {feature.path.step[0]: _present(feature) for feature in dataset.features}
-    for name in config.features.names:
-        if values.get(name) == 0:
-            reason = f"{name} has no value in {rows} rows: drop it from features or mend the source"
-            anomalies.append(Anomaly(name, "all_null", "0 values", ">= 1 value", reason))
-    return anomalies
+    wanted = config.validation.drift
+    if wanted is None:
+        return []
+    reference, current = folder / "reference.parquet", folder / "table.parquet"
+    if not reference.exists():
+        raise ContractError("drift: reference.parquet is missing beside the table: ingest it again")
+    kinds = {column.name: str(column.type) for column in pq.read_schema(current)}
+    names = wanted.features or [name for name in config.features.names if name in kinds]
+    texts = [name for name in names if kinds.get(name) in ("string", "large_string", "bool")]
+    counts = count_spans(
+        reference,
+        current,
+        time=config.source.time,
+        numbers=[name for name in names if name not in texts],
+        categories=texts,
+    )
+    return detect_drift(
+        counts,
+        false_alarm=wanted.false_alarm,
+        effect=wanted.effect,
+        block_days=wanted.block_days,
+        resamples=wanted.resamples,
+        seed=config.seed,
+    )
 
 
-def _present(feature: Any) -> int:
-    stats = feature.num_stats if feature.HasField("num_stats") else feature.string_stats
-    return int(stats.common_stats.num_non_missing)
+def drift_anomalies(drift: list[FeatureDrift]) -> list[Anomaly]:
+    """An anomaly per alarm."""
+    return [
+        Anomaly(
+            each.feature,
+            "drift",
+            f"{each.divergence:.4f} bits",
+            f"<= {each.limit:.4f} bits",
+            f"{each.feature}: divergence from the reference span {each.divergence:.4f} > {each.limit:.4f} bits: "
+            "look at the statistics page; waive it when the change is real",
+        )
+        for each in drift
+        if each.alarm
+    ]
