@@ -12,7 +12,7 @@
 from interlock.components.evaluation import evaluate_model
 from interlock.components.features import build_features
 from interlock.components.gates import judge_candidate
-from interlock.components.images import SERVE
+from interlock.components.images import ML, SERVE
 from interlock.components.ingestion import ingest_table
 from interlock.components.registry import register_model
 from interlock.components.training import train_model
@@ -49,6 +49,7 @@ def training(
         end=end,
         git_revision=git_revision,
         lock_sha256=lock_sha256,
+        image=ML,
     )
     candidate = trained.outputs["candidate"]
 

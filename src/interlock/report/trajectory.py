@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 import msgspec
 
-from interlock.config import Metric, Strategy
+from interlock.config import Metric
 from interlock.report.run import RolloutReport
 from interlock.rollout import evidence
 from interlock.rollout.counts import Check, Sample
 from interlock.rollout.evidence import Floats, Prior, Strata
 from interlock.rollout.journal import Checked, Entry, Judged
-from interlock.rollout.strategy import Action, harm
+from interlock.rollout.strategy import Action, harm, noninferiority
 
-T = TypeVar("T")
 Priors = dict[str, Sample]
 Means = tuple[float, float, float | None, float | None]
 
@@ -59,7 +57,6 @@ def trajectory(rollout: RolloutReport) -> list[Point]:
     if not counted or not business or rollout.start is None:
         return []
     checks, prior = [check for _, check in counted], rollout.start.prior
-    sound = weakest_noninferiority(rollout.strategy, business, checks, prior)
     margins = {step.weight: step.margin for step in rollout.strategy.steps}
     found = []
     for k in _kept(rollout.entries, len(checks)):
@@ -70,7 +67,7 @@ def trajectory(rollout: RolloutReport) -> list[Point]:
             check=check,
             margin=margins.get(check.weight, math.nan),
             harm=combined_harm(rollout.metrics, so_far, prior, rollout.strategy.alpha),
-            sound=sound[k],
+            sound=_weakest(business, so_far, margins.get(check.weight), prior, rollout.strategy.alpha),
             champion=champion,
             candidate=candidate,
             low=low,
@@ -98,32 +95,11 @@ def combined_harm(metrics: Sequence[Metric], checks: Sequence[Check], prior: Pri
     return evidence.combined(list(log_e.values()), [metric.weight for metric in metrics])
 
 
-def weakest_noninferiority(
-    strategy: Strategy, business: Sequence[Metric], checks: Sequence[Check], prior: Priors
-) -> list[float]:
-    """ln E of "not worse than the margin of its step" after each check, of the least certain metric."""
-    margins = {step.weight: step.margin for step in strategy.steps}
-    curves = {
-        margin: [_noninferiority(metric, checks, margin, prior, strategy.alpha) for metric in business]
-        for margin in {margins[check.weight] for check in checks if check.weight in margins}
-    }
-    return [
-        min(curve[k] for curve in curves[margins[check.weight]]) if check.weight in margins else 0.0
-        for k, check in enumerate(checks)
-    ]
-
-
-def _noninferiority(metric: Metric, checks: Sequence[Check], margin: float, prior: Priors, alpha: float) -> list[float]:
-    s = evidence.strata(checks, metric.name)
-    scale, since = _scale(metric, checks, prior)
-    if scale is None or len(s.n_c) == 0:
-        return [0.0] * len(checks)
-    if metric.value == "cost":
-        found = evidence.mean_noninferiority(s, margin, scale, alpha)
-    else:
-        found = evidence.rate_noninferiority(s, margin, scale.mean)
-    values = _spread(found.tolist(), metric.name, checks, empty=0.0)
-    return [0.0 if k < since else value for k, value in enumerate(values)]
+def _weakest(
+    business: Sequence[Metric], checks: Sequence[Check], margin: float | None, prior: Priors, alpha: float
+) -> float:
+    """ln E of "not worse than ``margin``" of the least certain metric; 0 at a weight that is no step's."""
+    return 0.0 if margin is None else min(noninferiority(business, checks, margin, prior, alpha).values())
 
 
 def means(metric: Metric, checks: Sequence[Check], prior: Priors, alpha: float) -> Means:
@@ -132,7 +108,7 @@ def means(metric: Metric, checks: Sequence[Check], prior: Priors, alpha: float) 
     if len(s.n_c) == 0:
         return math.nan, math.nan, None, None
     share = _comparable_share(s)
-    scale, _ = _scale(metric, checks, prior)
+    scale = _scale(metric, checks, prior)
     bound = evidence.mean_bound(s, scale, alpha) if scale else None
     low, high = (bound.low, bound.high) if bound else (None, None)
     return float((share * s.total_b / s.n_b).sum()), float((share * s.total_c / s.n_c).sum()), low, high
@@ -145,23 +121,13 @@ def _comparable_share(s: Strata) -> Floats:
     return information / total
 
 
-def _spread(values: Sequence[T], metric: str, checks: Sequence[Check], empty: T) -> list[T]:
-    """Values of the comparable checks, held over those that carry no comparison."""
-    remaining, last, found = iter(values), empty, []
-    for check in checks:
-        if check.candidate.sample(metric).n > 0 and check.champion.sample(metric).n > 0:
-            last = next(remaining)
-        found.append(last)
-    return found
-
-
-def _scale(metric: Metric, checks: Sequence[Check], prior: Priors) -> tuple[Prior | None, int]:
-    """The champion's scale, as the strategy takes it, and the index of the first check that can know it."""
+def _scale(metric: Metric, checks: Sequence[Check], prior: Priors) -> Prior | None:
+    """The champion's scale, as the strategy takes it."""
     sample = Sample()
     found = evidence.prior_of(prior.get(metric.name, sample))
-    for k, check in enumerate(checks):
+    for check in checks:
         if found is not None:
-            return found, max(0, k - 1)
+            break
         sample = sample + check.champion.sample(metric.name)
         found = evidence.prior_of(sample)
-    return found, len(checks) - 1
+    return found
