@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON_ML := .venv/ml/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit fix compile lock bench-pipeline bench-emulator bench-rollout bench-crash bench-switch bench-serving bench-soak clean
+.PHONY: help setup run test check unit fix compile lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,8 +45,14 @@ lock: ## Resolve the locks again from pyproject.toml (needs a network)
 bench-pipeline: setup ## Training pipeline against one plain process; last line JSON
 	@$(PYTHON_ML) benchmarks/pipeline.py
 
+bench-gates: setup ## Gates on sound and broken candidates, evaluation speed, replay; last line JSON
+	@$(PYTHON_ML) benchmarks/gates.py
+
 bench-emulator: setup ## The emulator: readiness, memory, added latency, split, nothing lost; last line JSON
 	@$(PYTHON_ML) benchmarks/emulator.py
+
+bench-data: setup ## Statistics, drift and ingestion against vanilla TFDV; last line JSON
+	@$(PYTHON_ML) benchmarks/data.py
 
 bench-rollout: setup ## Rollout statistics against other rules; last line JSON
 	@$(PYTHON_ML) benchmarks/rollout.py

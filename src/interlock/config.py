@@ -272,6 +272,7 @@ class Waiver(Section, frozen=True, kw_only=True):
 class Gates(Section, frozen=True, kw_only=True):
     """The five gates. The data gate has no settings: every blocking anomaly closes it.
 
+    ``latency_p99_ratio``: how many times the champion's p99 the candidate's may be, both measured in turn.
     ``unscorable_champion``: what it means for the regression gate when the champion's inputs are gone.
     """
 
@@ -279,6 +280,7 @@ class Gates(Section, frozen=True, kw_only=True):
     regression: Annotated[list[RegressionRule], Meta(min_length=1)]
     latency_p99_ms: Positive
     size_megabytes: Positive
+    latency_p99_ratio: Annotated[float, Meta(ge=1)] | None = None
     unscorable_champion: Literal["pass", "fail"] = "fail"
     waivers: list[Waiver] = []
 
