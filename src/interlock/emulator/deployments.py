@@ -47,7 +47,7 @@ class Deployment:
         for _ in replicas:
             self._turn = (self._turn + 1) % len(replicas)
             replica = replicas[self._turn]
-            if replica.url is not None and replica is not other_than:
+            if replica.upstream is not None and replica is not other_than:
                 return replica
         return None
 
@@ -69,7 +69,7 @@ class Route:
     def __init__(self, endpoint: str, split: Mapping[str, int], deployments: Mapping[str, Deployment], log_rate: float):
         self.endpoint = endpoint
         self.log_rate = log_rate
-        self.timeout = aiohttp.ClientTimeout(total=_INFERENCE_SECONDS)
+        self.seconds = _INFERENCE_SECONDS
         self.deployments = deployments
         self._targets = [deployments[key] for key, share in split.items() if share > 0 and key in deployments]
         self._shares = [share for key, share in split.items() if share > 0 and key in deployments]
@@ -169,7 +169,7 @@ class Deployments:
         split = endpoint.get("trafficSplit", {})
         route = Route(identifier, split, deployments, logged_share(endpoint))
         asked = (endpoint.get("clientConnectionConfig") or {}).get("inferenceTimeout", "")
-        route.timeout = aiohttp.ClientTimeout(total=duration_seconds(asked, _INFERENCE_SECONDS))
+        route.seconds = duration_seconds(asked, _INFERENCE_SECONDS)
         self.routes[identifier] = route
 
     def unroute(self, identifier: str) -> None:

@@ -9,7 +9,6 @@ import random
 import time
 from typing import NamedTuple
 
-import aiohttp
 import msgspec
 
 from interlock.emulator.deployments import Deployment, Deployments, Route
@@ -17,6 +16,7 @@ from interlock.emulator.names import Location
 from interlock.emulator.replica import Replica
 from interlock.emulator.rpc import error_body, invalid, not_found, precondition
 from interlock.emulator.serving_log import Row, ServingLog
+from interlock.emulator.upstream import CutOff, Reply, Unreachable
 
 _JSON = {"content-type": "application/json"}
 _WAIT_FOR_REPLICA_SECONDS = 10.0
@@ -60,12 +60,10 @@ class Prediction:
         deployments: Deployments,
         serving_log: ServingLog,
         location: Location,
-        client: aiohttp.ClientSession,
     ) -> None:
         self._deployments = deployments
         self._log = serving_log
         self._location = location
-        self._client = client
 
     async def predict(self, endpoint: str, body: bytes) -> Answer:
         """``{"instances": [...]}`` to ``{"predictions": [...], "deployedModelId", "model", …}``."""
@@ -77,7 +75,7 @@ class Prediction:
         if not instances.startswith(b"["):
             raise invalid("instances is not a list")
         route, deployment = self._choose(endpoint)
-        status, content, _ = await self._ask(route, deployment, body, _JSON)
+        status, _, content = await self._ask(route, deployment, body, b"application/json")
         predictions = b"[]"
         if status == 200:
             try:
@@ -94,7 +92,7 @@ class Prediction:
         """The body as it is, both ways; headers say who answered."""
         started = time.perf_counter()
         route, deployment = self._choose(endpoint)
-        status, content, kind = await self._ask(route, deployment, body, {"content-type": content_type})
+        status, kind, content = await self._ask(route, deployment, body, content_type.encode("latin-1"))
         # The log's columns are JSON arrays; a raw body that holds none is logged as [].
         instances = predictions = b"[]"
         try:
@@ -124,10 +122,8 @@ class Prediction:
             raise precondition(f"endpoint {endpoint} has no deployed model with traffic: set its trafficSplit")
         return route, deployment
 
-    async def _ask(
-        self, route: Route, deployment: Deployment, body: bytes, headers: dict[str, str]
-    ) -> tuple[int, bytes, str]:
-        """Status, body and content type of a replica's answer.
+    async def _ask(self, route: Route, deployment: Deployment, body: bytes, content_type: bytes) -> Reply:
+        """A replica's answer.
 
         A request that reached no server waits for one. One that was cut off is sent once more, to another
         replica if there is one: a prediction changes nothing, so asking twice is harmless.
@@ -142,31 +138,18 @@ class Prediction:
                     await asyncio.sleep(_RETRY_SECONDS)
                     continue
                 try:
-                    return await self._post(replica, body, headers, route.timeout)
-                except aiohttp.ClientConnectorError:
+                    return await _post(replica, body, content_type, route.seconds)
+                except Unreachable:
                     await asyncio.sleep(_RETRY_SECONDS)  # dead, and not yet noticed
-                except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+                except CutOff:
                     if tried is not None:
                         break
                     tried = replica
         except TimeoutError:
-            return 504, f"the model server took longer than {route.timeout.total:g} s".encode(), ""
+            return Reply(504, "", f"the model server took longer than {route.seconds:g} s".encode())
         finally:
             deployment.in_flight -= 1
-        return 503, f"no model server of deployed model {deployment.id} answers; try again".encode(), ""
-
-    async def _post(
-        self, replica: Replica, body: bytes, headers: dict[str, str], timeout: aiohttp.ClientTimeout
-    ) -> tuple[int, bytes, str]:
-        if replica.url is None:
-            raise aiohttp.ClientConnectionError
-        replica.in_flight += 1
-        try:
-            async with self._client.post(replica.url, data=body, headers=headers, timeout=timeout) as response:
-                kind = response.headers.get("content-type", "application/json")
-                return response.status, await response.read(), kind
-        finally:
-            replica.in_flight -= 1
+        return Reply(503, "", f"no model server of deployed model {deployment.id} answers; try again".encode())
 
     def _record(self, route: Route, deployment: Deployment, exchange: _Exchange) -> None:
         if route.log_rate < 1.0 and not (route.log_rate and random.random() < route.log_rate):
@@ -182,6 +165,16 @@ class Prediction:
             (time.perf_counter() - exchange.started) * 1000,
         )
         self._log.append(row)
+
+
+async def _post(replica: Replica, body: bytes, content_type: bytes, seconds: float) -> Reply:
+    if replica.upstream is None:
+        raise Unreachable
+    replica.in_flight += 1
+    try:
+        return await replica.upstream.post(body, content_type, seconds)
+    finally:
+        replica.in_flight -= 1
 
 
 def _predictions(content: bytes) -> bytes:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from interlock.emulator.children import end_child, last_lines, start_child
 from interlock.emulator.programs import ServerProgram
 from interlock.emulator.rpc import Document
+from interlock.emulator.upstream import Upstream
 from interlock.errors import EnvironmentProblem
 
 _BACK_OFF_SECONDS = (0.2, 1.0, 5.0, 30.0)
@@ -49,7 +49,8 @@ class Replica:
         self._starts = 0
         self._port = 0
         self.in_flight = 0
-        self.url: URL | None = None  # None while it cannot take requests
+        self._listening: Upstream | None = None
+        self.upstream: Upstream | None = None  # None while it cannot take requests
 
     def usage(self) -> Document:
         """Process id, memory, processor time and restarts."""
@@ -57,8 +58,8 @@ class Replica:
         memory, seconds = _used(pid)
         return {
             "pid": pid,
-            "url": str(self.url or ""),
-            "ready": self.url is not None,
+            "url": f"http://127.0.0.1:{self._port}{self._program.predict_route}",
+            "ready": self.upstream is not None,
             "memoryMb": memory,
             "cpuSeconds": seconds,
             "restarts": max(0, self._starts - 1),
@@ -77,14 +78,14 @@ class Replica:
 
     async def stop(self) -> None:
         """End the server for good."""
-        self.url = None
+        self._leave()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         await self._end_process()
 
     async def _end_process(self) -> None:
-        self.url = None
+        self._leave()
         if self._process is not None:
             await end_child(self._process, _STOP_SECONDS)
             self._process = None
@@ -111,10 +112,14 @@ class Replica:
         except (EnvironmentProblem, asyncio.CancelledError):
             await self._end_process()
             raise
-        self.url = self._predict_url()
+        self._listening = self.upstream = Upstream(self._port, program.predict_route)
 
-    def _predict_url(self) -> URL:
-        return URL(f"http://127.0.0.1:{self._port}{self._program.predict_route}")
+    def _leave(self) -> None:
+        """Take no more requests; those in flight go on."""
+        self.upstream = None
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
 
     async def _listening_port(self, process: asyncio.subprocess.Process) -> int:
         announced: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -162,7 +167,7 @@ class Replica:
             if self._process is not None:
                 started = loop.time()
                 code = await self._watch(self._process)
-                self.url = None
+                self._leave()
                 log.warning("model server ended with exit code %s: %s", code, last_lines(self._log_file, 1))
                 failures = 0 if loop.time() - started > _STEADY_SECONDS else failures
                 await asyncio.sleep(_BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)])
@@ -180,10 +185,10 @@ class Replica:
         while not (await asyncio.wait({ended}, timeout=self._health_seconds))[0]:
             if await self._is_healthy(self._health_seconds):
                 failed = 0
-                self.url = self._predict_url()
+                self.upstream = self._listening
                 continue
             failed += 1
-            self.url = None  # no new request until it answers again
+            self.upstream = None  # no new request until it answers again
             if failed == _FAILED_CHECKS:
                 log.warning("model server %d failed %d health checks: killed", process.pid, failed)
                 process.kill()

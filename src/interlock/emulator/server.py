@@ -44,7 +44,6 @@ from interlock.warehouse import open_warehouse
 
 _SHUTDOWN_SECONDS = 5
 _SHORTEST_TOKEN = 16
-_KEEP_ALIVE_SECONDS = 4.0  # below the 5 s after which uvicorn closes, so that the server never closes first
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +111,7 @@ class Emulator:
         options = self._options
         location = Location(options.project, options.location)
         client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),  # health checks only
             auto_decompress=False,
             trust_env=False,
         )
@@ -134,7 +133,7 @@ class Emulator:
         self._jobs = jobs = PipelineJobs(self._store, location, operations, processes)
         self._schedules = schedules = Schedules(self._store, location, operations, jobs)
         routes = build_routes(models, Evaluations(self._store, models), endpoints, jobs, schedules, operations)
-        prediction = Prediction(deployments, self._serving_log, location, client)
+        prediction = Prediction(deployments, self._serving_log, location)
         return App(location, routes, prediction, self, token=options.token, servers=deployments.servers)
 
     async def start(self) -> None:

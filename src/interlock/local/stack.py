@@ -4,6 +4,7 @@
 
     <state>/place.json      contracts.Place: what every pipeline is told
     <state>/storage.json    {"pid", "port"} of the storage emulator
+    <state>/console.json    {"pid", "port"} of the console, where it was opened
     <state>/logs/           what the two wrote
 """
 
@@ -110,7 +111,7 @@ def require_place(state: Path) -> Place:
 def down(state: Path) -> list[str]:
     """Stop what we started; returns the names of what was running."""
     stopped = []
-    for name in ("emulator.process", "storage"):
+    for name in ("console", "emulator.process", "storage"):
         process = _read(state / f"{name}.json")
         if process is not None and _is_alive(process):
             _end(process.pid)
@@ -118,6 +119,24 @@ def down(state: Path) -> list[str]:
         (state / f"{name}.json").unlink(missing_ok=True)
     (state / "place.json").unlink(missing_ok=True)
     return stopped
+
+
+def open_console(state: Path, *, port: int = 0) -> str:
+    """Start the console of a running stack, unless it runs; returns its address. ``port`` 0 is any free one."""
+    state = state.resolve()
+    require_place(state)
+    running = _read(state / "console.json")
+    if running is not None and _is_alive(running):
+        if _answers(f"http://127.0.0.1:{running.port}/health"):
+            return f"http://127.0.0.1:{running.port}"
+        _end(running.pid)
+    port = port or _free_port()
+    command = [sys.executable, "-m", "interlock.console", "--state", str(state), "--port", str(port)]
+    process = msgspec.structs.replace(_start(state, "console", command), port=port)
+    url = f"http://127.0.0.1:{port}"
+    _wait(state, "console", process, lambda: _answers(f"{url}/health"))
+    _write(state / "console.json", process)
+    return url
 
 
 def _start_storage(state: Path) -> Running:
