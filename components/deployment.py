@@ -88,7 +88,7 @@ def judge_rollout(timeline: Output[HTML], step: int, config: str, place: str, ro
 
     parsed, where = parse_config(config), parse_place(place)
     outcome = str(open_rollout(where, parsed, rollout).judge(step))
-    write_timeline(where, parsed, rollout, timeline.path)
+    write_timeline(where, parsed, rollout, timeline.path, step=step)
     return outcome
 
 

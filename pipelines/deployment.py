@@ -37,7 +37,7 @@ def ramp(known: dict, step: int):
     """Canary step ``step`` and, if the evidence lets it, all that follow."""
     shifted = shift_traffic(step=step, **known).set_display_name(f"shift traffic, step {step + 1}")
     judged = judge_rollout(step=step, **known).after(shifted).set_display_name(f"judge rollout, step {step + 1}")
-    with dsl.If(judged.output == "continue", name=f"step-{step + 1}-passed"):
+    with dsl.If(judged.outputs["Output"] == "continue", name=f"step-{step + 1}-passed"):
         if step + 1 < STEPS:
             ramp(known, step + 1)
         else:

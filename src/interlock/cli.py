@@ -14,6 +14,7 @@ from rich.table import Table
 import interlock
 from interlock.errors import GateFailed, InterlockError
 from interlock.replay_command import replay
+from interlock.schema_cli import app as schema_app
 from interlock.settings import state_folder
 
 ROLLED_BACK = 4  # exit code: the pipeline did its work and the candidate is not in production
@@ -25,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     epilog="Exit codes: 0 done, 1 failed, 2 wrong input, 3 a gate closed, 4 rolled back.",
 )
+app.add_typer(schema_app, name="schema")
 console = Console(highlight=False)
 
 StateOption = Annotated[
@@ -52,10 +54,11 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the Vertex AI emulator, 0 for any free one.")] = 0,
     print_env: Annotated[bool, typer.Option("--print-env", help='For eval "$(interlock up --print-env)".')] = False,
 ) -> None:
-    """Start the Vertex AI emulator and the storage emulator on loopback, unless they run already."""
+    """Start the Vertex AI emulator, the storage emulator and the console on loopback, unless they run already."""
     from interlock.local import stack
 
     place = stack.up(state, port=port)
+    page = stack.open_console(state)
     if print_env:
         sys.stdout.write(stack.shell_exports(place))
         return
@@ -65,14 +68,42 @@ def up(
         ("storage", place.storage_endpoint),
         ("warehouse", place.warehouse),
         ("project", f"{place.project}, {place.location}"),
+        ("console", page),
     ]:
         table.add_row(name, value)
     console.print(table)
 
 
+@app.command("console")
+def console_command(
+    state: StateOption,
+    port: Annotated[int, typer.Option(help="Port on loopback, 0 for any free one.")] = 0,
+    project: Annotated[str, typer.Option(help="Show this Google Cloud project instead; read-only.")] = "",
+    location: Annotated[str, typer.Option(help="With --project: its region.")] = "us-central1",
+    bucket: Annotated[str, typer.Option(help="With --project: the bucket of its models.")] = "",
+    warehouse: Annotated[str, typer.Option(help="With --project: SQLAlchemy URL of serving log and journal.")] = "",
+    writable: Annotated[bool, typer.Option("--writable", help="With --project: offer rollback.")] = False,
+) -> None:
+    """Serve the web page that shows all of it, on loopback, until Ctrl-C. `interlock up` starts one by itself."""
+    from interlock.commands.console import run, run_project
+
+    if project:
+        run_project(
+            project,
+            location=location,
+            bucket=bucket,
+            warehouse=warehouse,
+            writable=writable,
+            port=port,
+            console=console,
+        )
+        return
+    run(state, port=port, console=console)
+
+
 @app.command()
 def down(state: StateOption) -> None:
-    """Stop the emulators. Their state stays."""
+    """Stop the emulators and the console. Their state stays."""
     from interlock.local import stack
 
     stopped = stack.down(state)

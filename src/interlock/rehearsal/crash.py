@@ -76,7 +76,7 @@ class _Trial:
         arguments = (self._stage.place, self._name, champion.version, candidate.version, self._deployed, place)
         controller = process(target=drive, args=arguments)
         controller.start()
-        controller.join(LIMIT_SECONDS if place else chance.uniform(0.05, 2.5))
+        controller.join(LIMIT_SECONDS if place else chance.uniform(0.3, 4.0))
         if controller.is_alive():
             controller.kill()
             controller.join()

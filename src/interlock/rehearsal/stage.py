@@ -15,7 +15,7 @@ from interlock.contracts import ModelVersion, Place
 from interlock.errors import EnvironmentProblem
 from interlock.registry.aliases import PRODUCTION, STAGING, quarantine_alias
 from interlock.settings import child_environment
-from interlock.vertex.client import parent, service
+from interlock.vertex.container import upload_container
 from interlock.vertex.endpoint import VertexEndpoint
 from interlock.vertex.registry import VertexModelRegistry
 
@@ -57,28 +57,7 @@ class Stage:
 
     def upload(self, part: str) -> ModelVersion:
         """A new version that plays ``part``."""
-        from google.cloud import aiplatform_v1 as v1
-
-        exists = bool(self.registry.versions())
-        model = v1.Model(
-            display_name=self.config.name,
-            container_spec=v1.ModelContainerSpec(
-                image_uri="interlock-ml",
-                predict_route="/predict",
-                health_route="/health",
-                env=[v1.EnvVar(name="ACTOR_PART", value=part)],
-            ),
-        )
-        name = f"{parent(self.place)}/models/{self.config.name}"
-        request = v1.UploadModelRequest(
-            parent=parent(self.place),
-            model=model,
-            **({"parent_model": name} if exists else {"model_id": self.config.name}),
-        )
-        answer = service(self.place, "Model").upload_model(request).result(timeout=60)
-        found = self.registry.find(answer.model_version_id)
-        assert found is not None
-        return found
+        return upload_container(self.place, self.config.name, "interlock-ml", {"ACTOR_PART": part})
 
     def ready(self, champion: ModelVersion, candidate: ModelVersion) -> tuple[str, str]:
         """``champion`` with all the traffic and ``candidate`` at 0 %; their deployed model ids."""

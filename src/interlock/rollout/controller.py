@@ -33,6 +33,8 @@ from interlock.rollout.waiting import frozen, waits_for
 
 __all__ = ["Outcome", "Rollout"]
 
+PATIENCE = 0.002  # of a step's age: one that waits for days is not looked at every second, nor its journal so long
+
 
 class Rollout(Shadowing):
     """One candidate on its way to production; a champion of '' means there is none yet (first deployment)."""
@@ -108,7 +110,8 @@ class Rollout(Shadowing):
                     raise
                 if self._dead_too_long(state, step):
                     return self._roll_back(str(problem), forced=False, state=state)
-            self.ports.clock.sleep(self.strategy.check_seconds)
+            age = self.ports.clock.now() - state.step_began.get(step, self.ports.clock.now())
+            self.ports.clock.sleep(max(self.strategy.check_seconds, PATIENCE * age))
 
     def promote(self) -> Outcome:
         """All traffic but the holdback, and ``production``, to the candidate; the champion becomes ``previous``."""

@@ -2,8 +2,9 @@
 
 What there is to go by are the endpoint and the aliases, and both are kept in step by every rollout::
 
-    others than `production` and `previous` have traffic     a rollout is under way    back to `production`
-    else (`previous` may have a holdback)                    nothing is under way      back to `previous`
+    others than `production` and `previous` have traffic, or      a rollout is under way    back to `production`
+    `previous` has more than a holdback, or is in staging again
+    else                                                          nothing is under way      back to `previous`
 
 Traffic first, then alias, then quarantine. The journal is told afterwards, if it listens.
 """
@@ -15,12 +16,13 @@ from interlock.registry.aliases import PREVIOUS, PRODUCTION, STAGING
 from interlock.rollout.ports import Endpoint, EndpointState, Registry
 from interlock.rollout.traffic import ATTEMPTS, split
 
+LEAST_IN_PRODUCTION = 95  # percent; the rest may be a holdback
+
 
 def version_before(endpoint: Endpoint, registry: Registry) -> str:
     """The version to go back to; :class:`EndpointError` if there is none."""
     production, previous = registry.version_with(PRODUCTION), registry.version_with(PREVIOUS)
-    others = set(shares(endpoint.read())) - {production}
-    if production and others - {previous}:
+    if production and _under_way(endpoint.read(), registry, production):
         return production
     if not previous:
         raise EndpointError(
@@ -48,11 +50,16 @@ def agree(endpoint: Endpoint, registry: Registry) -> str:
     """All traffic to the version with alias ``production``, if it is deployed; that version, '' without one."""
     production = registry.version_with(PRODUCTION) or ""
     found = endpoint.read()
-    held_back = registry.version_with(PREVIOUS)
-    others = set(shares(found)) - {production, held_back}
-    if production in found.versions.values() and (others or shares(found).get(production, 0) < 95):
+    if production in found.versions.values() and _under_way(found, registry, production):
         switch_traffic(endpoint, production)
     return production
+
+
+def _under_way(found: EndpointState, registry: Registry, production: str) -> bool:
+    """Whether traffic goes elsewhere than to ``production`` and, as a holdback, to the version before it."""
+    others = set(shares(found)) - {production}
+    held_back = {registry.version_with(PREVIOUS)} - {registry.version_with(STAGING)}
+    return bool(others - held_back) or shares(found).get(production, 0) < LEAST_IN_PRODUCTION
 
 
 def switch_traffic(endpoint: Endpoint, version: str) -> list[str]:

@@ -87,13 +87,17 @@ def shadow_rollout(place: Place, config: Config, rollout_id: str, version: Model
         endpoint.delete()
 
 
-def write_timeline(place: Place, config: Config, rollout_id: str, path: str) -> None:
+def write_timeline(place: Place, config: Config, rollout_id: str, path: str, *, step: int = 0) -> None:
     """The evidence of ``rollout_id`` as an HTML page at ``path``. A picture never decides: none is no failure."""
     from interlock.report.from_journal import timeline_html
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    steps = len(config.strategy.steps)
     try:
-        page = timeline_html(place.warehouse, config, rollout_id)
+        if steps and step >= steps:
+            page = f"<p>the plan has {steps} steps: nothing was judged here</p>"
+        else:
+            page = timeline_html(place.warehouse, config, rollout_id)
     except EvidenceError as error:
         page = f"<p>no timeline: {error}</p>"
     Path(path).write_text(page, encoding="utf-8")

@@ -132,6 +132,7 @@ class TestInARollout:
     def test_dead_source_holds_and_goes_back_at_the_deadline(self, make_world, server):
         server.broken = "503"
         world = self.world(make_world, server)
+        world.strategy = msgspec.structs.replace(world.strategy, check_seconds=60)
         assert world.process().judge(0) == "rolled back"
         kinds = [judged.verdict.kind for judged in world.named("judged")]
         assert set(kinds[2:]) == {"error"}  # before, nothing has matured

@@ -1,5 +1,6 @@
 """A warehouse that cannot be written, or not even read, never keeps the traffic from going back."""
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -56,6 +57,7 @@ def test_dead_journal_holds_and_goes_back_at_the_deadline(running, how):
         running.clock.on_sleep.remove(die)
         how(running)
 
+    running.strategy = msgspec.structs.replace(running.strategy, check_seconds=60)
     running.clock.on_sleep.append(die)
     before = running.clock.now()
     assert running.process().judge(0) == "rolled back"
@@ -100,6 +102,13 @@ class TestWithoutJournal:
         assert world.agrees()
         assert world.registry.quarantined == {"2"}
         assert "previous" not in world.registry.aliases
+
+    def test_a_version_that_comes_back_as_candidate_is_no_holdback(self, running):
+        running.registry.aliases |= {"previous": "2", "staging": "2"}
+        running.endpoint.change({"b": 95, "c": 5})
+        assert emergency.version_before(running.endpoint, running.registry) == "1"
+        assert emergency.agree(running.endpoint, running.registry) == "1"
+        assert running.agrees()
 
     def test_nothing_to_go_back_to_is_an_error(self, world):
         del world.registry.aliases["previous"]

@@ -1,11 +1,13 @@
 """The plan simulator: what it says about plans that are right, too strict, and impossible."""
 
+import io
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from interlock.commands.plan import declared, recent
+from interlock.commands.plan import declared, recent, run
 from interlock.config import CanaryStep, Metric, Strategy, load_config
 from interlock.errors import InputError
 from interlock.rollout.counts import Sample
@@ -100,3 +102,34 @@ def test_history_is_that_of_the_version_in_production(world):
     assert per_second == pytest.approx(100, rel=0.1)
     assert history["cost"].n > 5000
     assert history["cost"].has_levels
+
+
+def test_the_command_prints_shares_times_and_warnings(tmp_path):
+    out = io.StringIO()
+    run(
+        Path("examples/flights/config.yaml"),
+        tmp_path,
+        rates=["cost_per_flight=0.3", "error_rate=0.001", "slow_share=0.001"],
+        requests_per_second=2.0,
+        runs=20,
+        as_json=False,
+        console=Console(file=out, width=200),
+    )
+    said = out.getvalue()
+    assert "20 simulated rollouts" in said
+    assert "50% worse" in said
+    assert "warning" in said
+    assert "minimum_requests" in said
+
+
+def test_declared_rates_need_the_traffic(tmp_path):
+    with pytest.raises(InputError, match="--requests-per-second"):
+        run(
+            Path("examples/flights/config.yaml"),
+            tmp_path,
+            rates=["cost_per_flight=0.3", "error_rate=0.001", "slow_share=0.001"],
+            requests_per_second=None,
+            runs=20,
+            as_json=False,
+            console=Console(),
+        )

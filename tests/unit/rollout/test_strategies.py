@@ -89,7 +89,7 @@ class TestApproval:
             if until > 1_002_000 and not world.named("approved"):
                 world.process().ports.journal.append(Approved(step=1, by="ann"))
 
-        variant(world, approval="promotion")
+        variant(world, approval="promotion", check_seconds=60)
         world.clock.on_sleep.append(approve)
         assert "promoted" in world.drive()
         held = [judged.verdict.reason for judged in world.named("judged") if judged.action == "hold"]
@@ -100,13 +100,13 @@ class TestApproval:
             if until > 1_002_000:
                 world.behaviour["c"].failed = 0.5
 
-        variant(world, approval="every step")
+        variant(world, approval="every step", check_seconds=60)
         world.clock.on_sleep.insert(0, collapse)
         assert world.drive()[-1] == "rolled back"
         assert world.named("judged")[-1].verdict.kind == "degraded"
 
     def test_nobody_answering_ends_it(self, world):
-        variant(world, approval="promotion", approval_seconds=300)
+        variant(world, approval="promotion", approval_seconds=300, check_seconds=60)
         assert world.drive()[-1] == "rolled back"
         assert "waits for approval" in world.named("judged")[-1].verdict.reason
 
