@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import uvicorn
 
 from interlock.serving.metrics import Metrics
-from interlock.serving.protocol import Guard
+from interlock.serving.protocol import Guard, GuardedProtocol
 from interlock.serving.server import uvicorn_config
 
 BODY = b'{"predictions":[{"probability":0.1234567890123456,"label":1,"model_version":"7"}]}'
@@ -29,6 +30,6 @@ async def echo(_scope: Any, receive: Any, send: Any) -> None:
 
 if __name__ == "__main__":
     guard = Guard(Metrics(model_name="echo", model_version="7", model_sha256=""), 1000, 20)
-    config = uvicorn_config(echo, guard, 1)
+    config = uvicorn_config(echo, partial(GuardedProtocol, guard=guard), 1)
     config.port = int(os.environ["PEER_PORT"])
     uvicorn.Server(config).run()

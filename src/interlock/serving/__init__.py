@@ -2,10 +2,17 @@
 
 ::
 
-    server.py   settings -> bound socket -> loaded, warmed model -> uvicorn; drains on SIGTERM
-    fetch.py    AIP_STORAGE_URI -> local folder
-    model.py    folder -> Model, after its digests agree with the manifest; also for offline scoring
-    app.py      routes, limits, headers, error bodies (raw ASGI)
-    decode.py   request body -> columns, or one sentence saying what is wrong with it
-    metrics.py  counters -> Prometheus text
+    server.py          settings -> bound socket -> loaded, warmed model -> uvicorn; drains on SIGTERM
+    workers.py         several of them on one socket
+    fetch.py           AIP_STORAGE_URI -> local folder
+    model.py           folder -> Model, after its digests agree with the manifest; also for offline scoring
+    graph.py trees.py  the model cut at its trees, where that is proved equal
+    protocol.py        limits on what a client sends, in time and size
+    direct.py          the short way of an ordinary prediction
+    app.py             routes, headers, error bodies (raw ASGI)
+    decode.py          request body -> rows, or one sentence saying what is wrong with it (explain.py)
+    inference.py       the same for the Open Inference Protocol
+    metrics.py         counters -> Prometheus text
+    prediction_log.py  requests and answers -> JSON lines, off the request path
+    logs.py            structured logs
 """

@@ -23,6 +23,7 @@ from interlock.serving.inference import InferenceCodec
 from interlock.serving.metrics import CONTENT_TYPE, Metrics
 from interlock.serving.model import Model
 from interlock.serving.prediction_log import PredictionLog
+from interlock.serving.rows import Row
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -56,6 +57,14 @@ class Answer(NamedTuple):
     allow: bytes = b""
 
 
+class Identity(NamedTuple):
+    """What a request says of itself: length as announced, id (given or made), trace (valid or empty)."""
+
+    announced: bytes
+    request_id: bytes
+    trace: bytes
+
+
 class ClientGone(InputError):
     """The client closed the connection before its request was complete."""
 
@@ -71,7 +80,7 @@ class App:
         self._score = model.score_rows
         self._threshold = model.signature.threshold
         self._version = version
-        self._decoder = Decoder(model.signature)
+        self.rows = Decoder(model.signature).rows
         self._codec = InferenceCodec(model.signature, name=name, version=version)
         self._encode = msgspec.json.Encoder().encode
         self.metrics = metrics or Metrics(
@@ -84,12 +93,13 @@ class App:
             "/v2/health/ready": ("health", b'{"ready":true}'),
             "/v2": ("other", self._encode({"name": "interlock", "version": version, "extensions": []})),
         }
+        self.predict_route = predict_route
         self._predictions = {predict_route: "predict"}
         for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
             self._pages[path] = ("other", self._codec.metadata())
             self._pages[f"{path}/ready"] = ("health", self._encode({"name": name, "ready": True}))
             self._predictions[f"{path}/infer"] = "infer"
-        self._version_header = (b"x-interlock-version", version.encode())
+        self.version_header = (b"x-interlock-version", version.encode())
         self._id_prefix = secrets.token_hex(4).encode() + b"-"
         self._ids = count(1)
         self._pending_bytes = 0
@@ -97,38 +107,31 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         started = perf_counter()
-        metrics = self.metrics
         path = scope["path"]
         route = self._predictions.get(path, "")
-        status = 500
-        announced, request_id, trace = self._identify(scope["headers"])
-        metrics.in_flight += 1
+        identity = self.identify(scope["headers"])
+        answer = Answer(500, b"")
         body = b""
+        self.metrics.in_flight += 1
         try:
             if route and scope["method"] == "POST":
                 try:
-                    body = await self._read_body(announced, receive)
-                    answer = Answer(200, self.predict(body) if route == "predict" else self.infer(body))
+                    body = await self._read_body(identity.announced, receive)
+                    answer = self.answer(body, route)
                 except RequestRefused as refusal:
                     answer = self._refusal(refusal.code, str(refusal))
             else:
                 route, answer = self._page(path, scope["method"])
-            status = answer.status
-            await self._send(answer, request_id, trace, send)
+            await self._send(answer, identity, send)
         except ClientGone:
-            status = 499
-            metrics.refuse("client gone")
+            answer = Answer(499, b"")
+            self.metrics.refuse("client gone")
         finally:
-            metrics.in_flight -= 1
-            seconds = perf_counter() - started
-            metrics.observe(route, status, seconds)
-            if status == 500:
-                metrics.refuse("internal")
-        if self._log is not None and status == 200 and body:
-            self._log.add(request_id, trace, seconds, body, answer.body)
+            self.metrics.in_flight -= 1
+            self.finished(route, answer, identity, body, started)
 
-    def _identify(self, headers: Headers) -> tuple[bytes, bytes, bytes]:
-        """Announced length; the caller's request id if it is short printable ASCII, else a new one; traceparent."""
+    def identify(self, headers: Headers) -> Identity:
+        """The caller's request id if it is short printable ASCII, else a new one."""
         announced = request_id = trace = b""
         for key, value in headers:
             if key == b"content-length":
@@ -139,26 +142,50 @@ class App:
                 trace = value
         if not _REQUEST_ID.fullmatch(request_id):
             request_id = self._id_prefix + b"%d" % next(self._ids)
-        return announced, request_id, trace
+        return Identity(announced, request_id, trace)
+
+    def answer(self, body: bytes, route: str = "predict") -> Answer:
+        """Answer to a complete prediction request."""
+        try:
+            return Answer(200, self.predict(body) if route == "predict" else self.infer(body))
+        except RequestRefused as refusal:
+            return self._refusal(refusal.code, str(refusal))
+
+    def finished(self, route: str, answer: Answer, identity: Identity, body: bytes, started: float) -> None:
+        """Count an answered request, and log a prediction."""
+        seconds = perf_counter() - started
+        self.metrics.observe(route, answer.status, seconds)
+        if answer.status == 500:
+            self.metrics.refuse("internal")
+        if self._log is not None and answer.status == 200 and body:
+            self._log.add(identity.request_id, identity.trace, seconds, body, answer.body)
 
     def predict(self, body: bytes) -> bytes:
         """Request body -> response body; :class:`RequestRefused` if it cannot be answered."""
         try:
-            rows = self._decoder.rows(body)
+            rows = self.rows(body)
         except RequestRefused as refusal:
             if str(refusal) == "field 'instances' is required, but missing" and b'"inputs"' in body:
                 return self.infer(body)
             raise
-        probabilities = self._score(rows).tolist()
+        return self.predictions(self.score(rows)).body
+
+    def score(self, rows: list[Row]) -> list[float]:
+        """Probabilities of class 1."""
+        scores: list[float] = self._score(rows).tolist()
+        return scores
+
+    def predictions(self, probabilities: list[float]) -> Answer:
+        """The answer to one request, counted."""
         threshold, version = self._threshold, self._version
         self.metrics.scored(probabilities)
         predictions = [Prediction(p, 1 if p >= threshold else 0, version) for p in probabilities]
-        return self._encode({"predictions": predictions})
+        return Answer(200, self._encode({"predictions": predictions}))
 
     def infer(self, body: bytes) -> bytes:
         """The same for a body of the Open Inference Protocol."""
         rows, request_id = self._codec.rows(body)
-        probabilities = self._score(rows).tolist()
+        probabilities = self.score(rows)
         self.metrics.scored(probabilities)
         labels = [1 if p >= self._threshold else 0 for p in probabilities]
         return self._codec.answer(probabilities, labels, request_id)
@@ -185,15 +212,15 @@ class App:
         self.metrics.refuse(_REFUSED[code])
         return Answer(code, error_body(code, message))
 
-    async def _send(self, answer: Answer, request_id: bytes, trace: bytes, send: Send) -> None:
+    async def _send(self, answer: Answer, identity: Identity, send: Send) -> None:
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", b"%d" % len(answer.body)),
-            (b"x-request-id", request_id),
-            self._version_header,
+            (b"x-request-id", identity.request_id),
+            self.version_header,
         ]
-        if trace:
-            headers.append((b"traceparent", trace))
+        if identity.trace:
+            headers.append((b"traceparent", identity.trace))
         if answer.allow:
             headers.append((b"allow", answer.allow))
         if answer.status == 503:

@@ -62,7 +62,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._waiting_since = self.loop.time()
         if len(self.connections) > self._guard.max_connections:
-            self._refuse(503, f"more than {self._guard.max_connections} connections: try again later")
+            self.refuse(503, f"more than {self._guard.max_connections} connections: try again later")
 
     def data_received(self, data: bytes) -> None:
         """Parse; the time of a request starts with its first byte."""
@@ -73,7 +73,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head and not self._progress:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(431, f"the request line and headers are longer than {MAX_HEAD_BYTES} bytes")
+                self.refuse(431, f"the request line and headers are longer than {MAX_HEAD_BYTES} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; trailers after a chunked body are dropped."""
@@ -84,30 +84,39 @@ class GuardedProtocol(HttpToolsProtocol):
         """Start the request."""
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError(f"more than {MAX_PIPELINED} requests sent ahead")  # becomes a 400 in the parser
-        self._in_head = False
-        self._progress = True
-        self._head_bytes = 0
+        self.head_is_complete()
         super().on_headers_complete()
         if self.parser.should_upgrade():  # to nothing: answered as plain HTTP, and what follows is not parsed
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """The client has done its part."""
-        self._in_head = self._progress = True
-        self._waiting_since = inf
+        self.message_is_complete()
         super().on_message_complete()
 
+    def head_is_complete(self) -> None:
+        """What follows is body."""
+        self._in_head = False
+        self._progress = True
+        self._head_bytes = 0
+
+    def message_is_complete(self) -> None:
+        """What follows is another head."""
+        self._in_head = self._progress = True
+        self._waiting_since = inf
+
     def eof_received(self) -> bool:  # type: ignore[override]
-        """A client that only closed its sending side still gets the answer to a complete request."""
+        """A client that only closed its sending side still gets the answers to its complete requests."""
+        # The latest request of those sent ahead: its answer is the last one.
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete or cycle.more_body or self.pipeline:
+        if cycle is None or cycle.response_complete or cycle.more_body:
             return False
         cycle.keep_alive = False
         return True
 
     def send_400_response(self, msg: str) -> None:
         """uvicorn calls this for what the parser does not take."""
-        self._refuse(400, "the request is not well-formed HTTP/1.1")
+        self.refuse(400, "the request is not well-formed HTTP/1.1")
 
     def check_time(self, now: float) -> None:
         """Close or abort if the client has had ``request_seconds`` and was not done."""
@@ -124,9 +133,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_head and not self._head_bytes:
             self.transport.close()  # never sent a byte
         else:
-            self._refuse(408, f"the request was not complete after {limit:g} seconds")
+            self.refuse(408, f"the request was not complete after {limit:g} seconds")
 
-    def _refuse(self, status: int, message: str) -> None:
+    def refuse(self, status: int, message: str) -> None:
+        """Answer with an error and close."""
         if self.transport.is_closing():
             return
         self._guard.metrics.refuse(f"http {status}")

@@ -30,12 +30,13 @@ import uvicorn
 
 from interlock.errors import EnvironmentProblem
 from interlock.serving.app import App
+from interlock.serving.direct import Batch, DirectProtocol
 from interlock.serving.fetch import model_folder
 from interlock.serving.logs import configure_logs
 from interlock.serving.metrics import Board, Metrics, shared_board
 from interlock.serving.model import Model, load_model
 from interlock.serving.prediction_log import PredictionLog
-from interlock.serving.protocol import Guard, GuardedProtocol
+from interlock.serving.protocol import Guard
 from interlock.serving.workers import WorkerPool
 from interlock.settings import ServerSettings
 
@@ -134,26 +135,26 @@ def serve_worker(
             "workers": settings.workers,
         }
         guard = Guard(metrics, settings.max_connections, settings.request_seconds)
+        app = build_app(model, settings, metrics, log)
         server = ReadyServer(
-            uvicorn_config(build_app(model, settings, metrics, log), guard, settings.drain_seconds),
+            uvicorn_config(app, partial(DirectProtocol, guard=guard, batch=Batch(app)), settings.drain_seconds),
             guard,
             partial(say_ready, msgspec.json.encode(ready).decode()),
         )
         server.run(sockets=[listener])
 
 
-def uvicorn_config(app: Any, guard: Guard, drain_seconds: int) -> uvicorn.Config:
+def uvicorn_config(app: Any, protocol: Any, drain_seconds: int) -> uvicorn.Config:
     """uvicorn with nothing that is not needed."""
     return uvicorn.Config(
         app,
-        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]  # called like the class
+        http=protocol,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
-        date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds,
     )

@@ -17,7 +17,7 @@ from interlock.serving.decode import RequestRefused
 from interlock.serving.model import Model, load_model
 from interlock.serving.rows import columns_of
 
-MANY = settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=700, deadline=None, suppress_health_check=list(HealthCheck))
 NAMES = st.sampled_from(["distance", "wind", "carrier", "origin", "flight", "other"])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 # Without lone surrogates: no JSON text decodes to one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -56,6 +57,26 @@ def test_requests_sent_ahead_are_answered_in_order(live: Any) -> None:
     assert answer.count(b"HTTP/1.1 200") == 21
 
 
+def test_kinds_of_requests_sent_ahead_are_answered_in_order(live: Any) -> None:
+    health = b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"
+    chunked = HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD)
+    bad = HEAD + b"content-length: 2\r\n\r\n{}"
+    last = REQUEST.replace(b"host: x", b"host: x\r\nconnection: close")
+    answers = live.raw(REQUEST + health + REQUEST + bad + chunked + last).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:3] for answer in answers] == [b"200", b"200", b"200", b"400", b"200", b"200"]
+    assert [b'"ready"' in answer for answer in answers] == [False, True, False, False, False, False]
+    live.is_well()
+
+
+def test_answers_do_not_depend_on_what_arrives_together(live: Any) -> None:
+    rows = [{"distance": i / 10, "carrier": "UA"} for i in range(-15, 15)]
+    alone = [live.request("POST", "/predict", {"instances": [row]})[2]["predictions"] for row in rows]
+    bodies = [json.dumps({"instances": [row]}).encode() for row in rows]
+    together = b"".join(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body for body in bodies)
+    answers = live.raw(together, half_close=True).split(b"HTTP/1.1 200 OK")[1:]
+    assert [json.loads(answer.partition(b"\r\n\r\n")[2])["predictions"] for answer in answers] == alone
+
+
 def test_too_many_requests_sent_ahead_are_refused(live: Any) -> None:
     assert b"HTTP/1.1 400" in live.raw(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" * 2000)
     live.is_well()
@@ -65,6 +86,10 @@ def test_a_half_closed_client_gets_its_answer(live: Any) -> None:
     answer = live.raw(REQUEST, half_close=True)
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"}]}")
+
+
+def test_a_half_closed_client_gets_all_answers(live: Any) -> None:
+    assert live.raw(REQUEST * 10, half_close=True).count(b"HTTP/1.1 200") == 10
 
 
 def test_a_half_sent_request_is_dropped(live: Any) -> None:
