@@ -4,6 +4,9 @@ the version is trained again from what the registry says.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,8 +74,12 @@ def use_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    state = tmp_path_factory.mktemp("state")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def place(state: Path) -> Iterator[Place]:
     try:
         yield stack.up(state)
     finally:
@@ -111,12 +118,20 @@ def test_a_staging_version_carries_its_proof(registered: ModelVersion, folder: P
     assert manifest.parameters == {"max_iter": 500}
 
 
-def test_training_again_gives_the_same_model_and_metrics(use_case: Path, folder: Path) -> None:
-    again = replay_version(folder, base=use_case.parent, git_revision="", lock_sha256="")
-    assert again.results == []
-    assert again.identical
-    assert again.model_sha256 == again.version_sha256
-    assert again.metrics == 3 * 9
+def test_training_again_in_another_process_gives_the_same_model_and_metrics(
+    use_case: Path, place: Place, state: Path, registered: ModelVersion
+) -> None:
+    assert place.bucket  # it runs
+    program = str(Path(sys.executable).with_name("interlock"))
+    command = [program, "replay", "staging", "-c", str(use_case), "--state", str(state), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)
+    assert again["identical"] is True
+    assert again["version"] == registered.version
+    assert again["model_sha256"] == again["version_sha256"] == registered.model_sha256
+    assert again["metrics"] == 3 * 9
+    assert again["results"] == []
 
 
 def test_a_changed_table_is_named(use_case: Path, folder: Path, tmp_path: Path) -> None:

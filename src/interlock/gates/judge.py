@@ -88,7 +88,7 @@ def waived(rule: RuleResult, config: Config, today: datetime.date) -> RuleResult
 
 
 def latency_gate(config: Config, evaluation: Evaluation) -> Iterator[RuleResult]:
-    """p99 of single-row requests in the real model server."""
+    """p99 of single-row requests in the real model server: absolute, and against the champion's if config asks."""
     value, limit = evaluation.latency_p99_ms, config.gates.latency_p99_ms
     passed = value <= limit
     yield RuleResult(
@@ -98,6 +98,25 @@ def latency_gate(config: Config, evaluation: Evaluation) -> Iterator[RuleResult]
         limit=limit,
         verdict=PASS if passed else FAIL,
         reason=f"p99 {value:.2f} ms {'<=' if passed else '>'} {limit:g} ms over {evaluation.latency_requests} requests",
+    )
+
+    ratio, champion = config.gates.latency_p99_ratio, evaluation.champion_latency_p99_ms
+    if ratio is None:
+        return
+    if not champion:
+        yield RuleResult(
+            gate="latency", rule="latency_p99_ratio", verdict=PASS, reason="no champion yet: first version"
+        )
+        return
+    passed = value <= ratio * champion
+    yield RuleResult(
+        gate="latency",
+        rule="latency_p99_ratio",
+        value=value / champion,
+        limit=ratio,
+        verdict=PASS if passed else FAIL,
+        reason=f"p99 {value:.2f} ms {'<=' if passed else '>'} {ratio:g} x {champion:.2f} ms of version "
+        f"{evaluation.champion}",
     )
 
 

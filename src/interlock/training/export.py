@@ -43,11 +43,18 @@ def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str]) -> 
 
 def score_onnx(model: bytes, columns: Columns) -> NDArray[np.float32]:
     """Probability of class 1, shape (n,), by ONNX Runtime."""
+    return _score(_open(model), columns)
+
+
+def _open(model: bytes) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _score(session: Any, columns: Columns) -> NDArray[np.float32]:
     feeds = {name: values.reshape(-1, 1) for name, values in columns.items()}
     (probabilities,) = session.run(["probabilities"], feeds)
     result: NDArray[np.float32] = probabilities[:, 1]
@@ -59,10 +66,10 @@ def require_parity(pipeline: Any, model: bytes, columns: Columns, threshold: flo
 
     :class:`GateFailed` when it exceeds 1e-5 or one label flips.
     """
-    worst, flips = 0.0, 0
+    worst, flips, session = 0.0, 0, _open(model)
     for probe in (columns, *damaged(columns)):
         expected = pipeline.predict_proba(frame_of(probe))[:, 1]
-        exported = score_onnx(model, probe)
+        exported = _score(session, probe)
         worst = max(worst, float(np.max(np.abs(expected - exported), initial=0.0)))
         near = np.abs(expected - threshold) <= PARITY_LIMIT
         flips += int(np.sum(((expected >= threshold) != (exported >= threshold)) & ~near))

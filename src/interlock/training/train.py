@@ -26,6 +26,7 @@ from interlock.config import Config, config_sha256
 from interlock.contracts import Features, InputField, Manifest, Signature, write_contract
 from interlock.features.query import KEY
 from interlock.training.columns import Columns, columns_of, frame_of, read_columns
+from interlock.training.estimators import build_estimator
 from interlock.training.export import export_onnx, require_parity, score_onnx
 from interlock.training.fit import calibrate, fit_pipeline, search_parameters
 from interlock.training.threshold import cheapest_threshold
@@ -51,13 +52,14 @@ def train_model(config: Config, *, features: Features, source: Path, folder: Pat
     Equal features, config and libraries give equal bytes.
     """
     numbers, categories = config.features.numbers, config.features.categories
+    # Early, to refuse wrong parameters, and to load the libraries that threads are limited in: the limit does not
+    # reach what is loaded later.
+    build_estimator(config.training, config.seed, config.training.parameters)
     train = pq.read_table(source / "train.parquet")
     inputs, labels = frame_of(columns_of(train, numbers=numbers, categories=categories)), _labels(train, features.label)
     validation = pq.read_table(source / "validation.parquet")
-    columns, held_out = (
-        columns_of(validation, numbers=numbers, categories=categories),
-        _labels(validation, features.label),
-    )
+    columns = columns_of(validation, numbers=numbers, categories=categories)
+    held_out = _labels(validation, features.label)
     with threadpool_limits(config.training.threads):
         parameters = search_parameters(config, inputs, labels)
         pipeline = fit_pipeline(config, inputs, labels, parameters)

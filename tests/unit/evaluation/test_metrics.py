@@ -101,12 +101,12 @@ def _plain(metric: str, rows: Scored) -> float:
 def test_intervals_cover_the_truth_95_times_in_100(metric: str) -> None:
     truth = _plain(metric, draw(400_000, 99))
     inside = 0
-    for seed in range(200):
+    for seed in range(100):
         found = measure(metric, draw(400, seed))
         assert found.low is not None
         assert found.high is not None
         inside += found.low <= truth <= found.high
-    assert inside >= 180  # P(fewer | 0.95) < 0.01, and no method here is better than nominal
+    assert inside >= 89  # P(fewer | 0.95) = 0.004
 
 
 def test_calibration_error_of_true_probabilities_may_be_zero_and_of_wrong_ones_not() -> None:

@@ -186,6 +186,26 @@ def test_latency_size_and_data_close(
     assert "load has no value" in report.rules[0].reason
 
 
+@pytest.mark.parametrize(("champion", "verdict"), [(1.5, "pass"), (0.9, "fail"), (None, "pass")])
+def test_latency_against_the_champions(
+    evaluated: Any,
+    rows: Any,
+    gate_config: Config,
+    data_verdict: DataVerdict,
+    model_manifest: Manifest,
+    champion: float | None,
+    verdict: str,
+) -> None:
+    gates = msgspec.structs.replace(gate_config.gates, latency_p99_ratio=2.0)
+    report = judge_candidate(
+        msgspec.structs.replace(gate_config, gates=gates),
+        verdict=data_verdict,
+        manifest=model_manifest,
+        evaluation=msgspec.structs.replace(evaluated(rows.logits), champion_latency_p99_ms=champion),
+    )
+    assert rule(report, "latency", "latency_p99_ratio").verdict == verdict
+
+
 @pytest.mark.parametrize(
     ("expires", "passed", "said"), [("2025-03-01", True, ""), ("2025-02-28", False, "expired on 2025-02-28")]
 )
