@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Iterable
@@ -47,7 +48,8 @@ def write_table(
         reason = error.strerror or str(error)
         raise EnvironmentProblem(f"{target}: cannot be written: {reason}; free space or rights") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may be what is wrong
+            partial.unlink(missing_ok=True)
     return table
 
 

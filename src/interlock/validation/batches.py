@@ -30,18 +30,16 @@ def take(batch: pa.RecordBatch, rows: pa.Array) -> pa.RecordBatch:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    kind = column.type
-    if pa.types.is_timestamp(kind):
+    kind, is_a = column.type, pa.types
+    if is_a.is_timestamp(kind) or is_a.is_date(kind):
         return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-    if pa.types.is_date(kind):
-        return column.cast(pa.timestamp("s")).cast(pa.int64())
-    if pa.types.is_boolean(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_decimal(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_time(kind):
+    if is_a.is_time(kind):
         return column.cast(pa.time64("us")).cast(pa.int64())
-    if pa.types.is_null(kind) or pa.types.is_dictionary(kind):
+    if is_a.is_boolean(kind):
+        return column.cast(pa.int64())
+    if is_a.is_decimal(kind):
+        return column.cast(pa.float64())
+    if is_a.is_null(kind) or is_a.is_dictionary(kind):
         return column.cast(pa.string())
     return column
 
