@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -95,7 +96,10 @@ class Schedules:
 
     async def _run(self) -> None:
         while True:
-            self.tick()
+            try:
+                self.tick()
+            except (sqlite3.Error, RpcError):  # a full disk, for instance: the clock goes on and tries again
+                log.exception("schedules: this second's runs are not started")
             await asyncio.sleep(_TICK_SECONDS)
 
     def tick(self) -> None:
