@@ -1,18 +1,21 @@
 """One call back, on the real emulator: under way, after the old version is gone, and with no warehouse at all."""
 
+import io
 import subprocess
 import sys
 import time
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from interlock.errors import ConcurrentChange, RegistryError
+from interlock.commands.watch import run
+from interlock.errors import ConcurrentChange, EndpointError, RegistryError
 from interlock.rehearsal.stage import stage
 from interlock.rollout.emergency import shares
 from interlock.rollout.history import production_changes
 from interlock.vertex import rollback
-from interlock.vertex.rollout import open_rollout, settle_open
+from interlock.vertex.rollout import approve, end_holdback, open_rollout, settle_open
 from interlock.warehouse import open_warehouse
 
 
@@ -105,3 +108,30 @@ def test_a_quarantined_version_must_be_lifted_first(ground, canary):
     assert ground.registry.version_with("staging") == "2"
     rollback.roll_back(ground.place, ground.config, "ordered", to="2")
     is_back(ground, "2")
+
+
+def test_approval_reaches_the_rollout_that_waits(ground, canary):
+    assert approve(ground.place, ground.config, "ann") == 0
+    assert canary.state().approved == {0}
+    canary.settle()
+    with pytest.raises(EndpointError, match="nothing to approve"):
+        approve(ground.place, ground.config, "ann")
+
+
+def test_a_new_rollout_ends_the_holdback_of_the_last(ground):
+    settle_open(ground.place, ground.config)
+    old, new = ground.ready(*ground.versions)
+    ground.endpoint.set_traffic({old: 5, new: 95}, ground.endpoint.read().etag)
+    end_holdback(ground.endpoint, "2")
+    found = ground.endpoint.read()
+    assert shares(found) == {"2": 100}
+    assert list(found.versions.values()) == ["2"]
+
+
+def test_watching_shows_versions_and_the_rollout(ground, canary):
+    out = io.StringIO()
+    run(ground.place, None, console=Console(file=out, width=160), looks=1)
+    said = out.getvalue()
+    assert "stage: version 2 against 1: running, step 1" in said
+    assert "30 %" in said
+    canary.settle()
