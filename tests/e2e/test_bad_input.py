@@ -51,6 +51,7 @@ def use_case(tmp_path, flights):
             "training": {"parameters": {"max_iter": 5}},
         }
         raw["gates"]["metrics"] = [{"metric": "auc", "at_least": 0.1, "minimum_rows": 10}]
+        raw["gates"]["regression"] = [{"metric": "auc", "within": 0.5}]
         raw |= changes
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(raw))

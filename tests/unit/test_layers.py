@@ -32,6 +32,7 @@ LAYERS = {
     "local": 10,
     "emulator": 11,
     "vertex": 11,
+    "console": 12,
 }
 # Whatever is not named above stands on top of all: command line, submission, rehearsal and the like.
 TOP = 20

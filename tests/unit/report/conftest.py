@@ -281,6 +281,11 @@ def version(
         threshold=0.1818,
         measures=measures(auc, cost),
         comparisons=comparisons if champion else [],
+        slice_comparisons=[
+            msgspec.structs.replace(comparisons[0], slice=f"carrier={carrier}", n=n)
+            for carrier, n in zip(CARRIERS, ROWS_OF, strict=True)
+            if champion
+        ],
         confusion=[[44_500, 6_300], [2_900, 11_300]],
         roc=[[float(1 - t), float(t), float(1 - (1 - t**0.42) ** 3.2)] for t in x],
         score_deciles=[0.02, 0.03, 0.05, 0.07, 0.1, 0.16, 0.3, 0.6, 0.9],
