@@ -122,7 +122,9 @@ def test_a_new_rollout_ends_the_holdback_of_the_last(ground):
     settle_open(ground.place, ground.config)
     old, new = ground.ready(*ground.versions)
     ground.endpoint.set_traffic({old: 5, new: 95}, ground.endpoint.read().etag)
-    end_holdback(ground.endpoint, "2")
+    end_holdback(ground.endpoint, "2", "")  # not by the alias: a person's split, which stays
+    assert shares(ground.endpoint.read()) == {"1": 5, "2": 95}
+    end_holdback(ground.endpoint, "2", "1")
     found = ground.endpoint.read()
     assert shares(found) == {"2": 100}
     assert list(found.versions.values()) == ["2"]

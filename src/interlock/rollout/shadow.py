@@ -91,9 +91,19 @@ class ShadowLog:
 
 
 def decide_shadow(
-    plan: Shadow, alpha: float, cap: float, checks: Sequence[ShadowCheck], seconds: float, *, on_deadline: str
+    plan: Shadow,
+    alpha: float,
+    cap: float,
+    checks: Sequence[ShadowCheck],
+    seconds: float,
+    *,
+    on_deadline: str,
+    problem: str = "",
 ) -> Decision:
-    """What follows from the answers so far: pure, as :func:`interlock.rollout.strategy.decide` is."""
+    """What follows from the answers so far: pure, as :func:`interlock.rollout.strategy.decide` is.
+
+    ``problem``: why the log could not be read, '' if it could. ``seconds``: since the rollout began.
+    """
     sent, failed = sum(c.sent for c in checks), sum(c.failed for c in checks)
     answered, flips = sent - failed, sum(c.flips for c in checks)
     costs = pooled_costs(checks)
@@ -122,14 +132,15 @@ def decide_shadow(
     sound = paired_noninferiority(costs, cap, plan.margin)
     shown = f"{means or 'no outcome yet'}; not worse than +{plan.margin:.0%}: e-value {_number(sound)}"
     flipped = f", {flips} of {answered} decisions changed"
-    if sound >= math.log(limit) and known >= plan.minimum_requests:
+    if not problem and sound >= math.log(limit) and known >= plan.minimum_requests:
         return decision(Action.CONTINUE, VerdictKind.HEALTHY, "cost", f"{shown} >= {limit:g}{flipped}")
-    reason = f"{shown}, {known} requests with outcome of {plan.minimum_requests}{flipped}"
+    kind = VerdictKind.ERROR if problem else VerdictKind.INCONCLUSIVE
+    reason = problem or f"{shown}, {known} requests with outcome of {plan.minimum_requests}{flipped}"
     if seconds >= plan.deadline_seconds:
         action = Action.ROLL_BACK if on_deadline == "roll back" else Action.HOLD
         reason = f"{seconds:.0f} s >= deadline {plan.deadline_seconds:g} s; {reason}"
-        return decision(action, VerdictKind.INCONCLUSIVE, "cost", reason)
-    return decision(Action.HOLD, VerdictKind.INCONCLUSIVE, "cost", reason)
+        return decision(action, kind, "cost", reason)
+    return decision(Action.HOLD, kind, "cost", reason)
 
 
 class _Sums(msgspec.Struct, kw_only=True):

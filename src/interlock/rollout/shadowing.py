@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from interlock.errors import EvidenceError
 from interlock.rollout.ending import Ending, Outcome
 from interlock.rollout.journal import Shadowed, ShadowJudged
@@ -38,10 +36,14 @@ class Shadowing(Ending):
             business = next(metric for metric in self.source.metrics if metric.role == "business")
             cap = business.cap or max(log.cost.false_positive, log.cost.false_negative)
             decision = decide_shadow(
-                plan, self.strategy.alpha, cap, state.shadow, seconds, on_deadline=self.strategy.on_deadline
+                plan,
+                self.strategy.alpha,
+                cap,
+                state.shadow,
+                seconds,
+                on_deadline=self.strategy.on_deadline,
+                problem=problem,
             )
-            if problem and decision.action is Action.CONTINUE:
-                decision = msgspec.structs.replace(decision, action=Action.HOLD)
             self.ports.journal.append(ShadowJudged(action=decision.action, verdict=decision.verdict))
             if decision.action is Action.ROLL_BACK:
                 return self._roll_back(decision.verdict.reason, forced=False)

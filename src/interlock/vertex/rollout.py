@@ -7,10 +7,11 @@ from pathlib import Path
 from interlock.config import Config
 from interlock.contracts import ModelVersion, Place
 from interlock.errors import EndpointError, EvidenceError
+from interlock.registry.aliases import PREVIOUS
 from interlock.rollout.checks import Source
 from interlock.rollout.controller import Outcome, Rollout
 from interlock.rollout.deploy import Probe, deploy_candidate, deployed_as
-from interlock.rollout.emergency import switch_traffic
+from interlock.rollout.emergency import LEAST_IN_PRODUCTION, shares, switch_traffic
 from interlock.rollout.history import open_rollouts, rollouts
 from interlock.rollout.journal import Approved, RolloutJournal
 from interlock.rollout.ports import SystemClock
@@ -54,8 +55,8 @@ def begin_rollout(
     probing = VertexEndpoint(place, f"{config.name}-probe")
     rollout = open_rollout(place, config, rollout_id)
     rollout.require_free()  # before anything is deployed; begin asks again
-    if champion and config.strategy.holdback:
-        end_holdback(endpoint, champion)
+    if champion:
+        end_holdback(endpoint, champion, VertexModelRegistry(place, config.name).version_with(PREVIOUS) or "")
     deployed = deploy_candidate(endpoint, probing, version, serving=config.serving, probe=probe)
     rollout.begin(champion, version.version, deployed_as(endpoint, champion) if champion else "", deployed)
 
@@ -103,14 +104,16 @@ def write_timeline(place: Place, config: Config, rollout_id: str, path: str, *, 
     Path(path).write_text(page, encoding="utf-8")
 
 
-def end_holdback(endpoint: VertexEndpoint, champion: str) -> None:
-    """What the last rollout held back goes: all traffic to the champion, the version before it off the endpoint."""
-    if endpoint.find() is None:
+def end_holdback(endpoint: VertexEndpoint, champion: str, previous: str) -> None:
+    """What the last rollout held back goes: all traffic to the champion, ``previous`` off the endpoint.
+
+    Any other split is a person's, and stays for the rollout to refuse.
+    """
+    found = endpoint.find()
+    if found is None or set(shares(found)) != {champion, previous} or shares(found)[champion] < LEAST_IN_PRODUCTION:
         return
     switch_traffic(endpoint, champion)
-    for deployed, version in endpoint.read().versions.items():
-        if version != champion:
-            endpoint.undeploy(deployed)
+    endpoint.undeploy(deployed_as(endpoint, previous))
 
 
 def approve(place: Place, config: Config, by: str) -> int:

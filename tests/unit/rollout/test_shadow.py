@@ -98,6 +98,7 @@ def test_broken_source_never_goes_on(shadowed):
     world.per_second = 0
     outcomes.drop(world.engine)
     assert run(world, FakeCandidate(world)) == "rolled back"
+    assert {event.verdict.kind for event in world.named("shadow_judged")} == {"error"}
 
 
 def test_rate_and_sample_are_kept(shadowed):
