@@ -1,0 +1,144 @@
+"""Config of source, label, features, split and validation."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from interlock.config.section import Count, Fraction, Name, Positive, Section
+
+
+class Join(Section, frozen=True, kw_only=True):
+    """A table whose columns are added to the main one by equality on ``by`` (left join, at most one match)."""
+
+    name: Name
+    table: str
+    by: Annotated[list[Name], Meta(min_length=1)]
+    columns: Annotated[list[Name], Meta(min_length=1)]
+
+
+class Source(Section, frozen=True, kw_only=True):
+    """Where rows come from. ``table``: path, glob, ``gs://`` or ``package:NAME/path``; CSV, zipped CSV or Parquet.
+
+    ``key`` names the columns that together identify a row; ``time`` orders the rows. ``columns`` reads only these
+    (besides key and time); [] is all. ``types`` fixes CSV columns whose first rows would mislead the reader.
+    """
+
+    table: str
+    time: Name
+    key: Annotated[list[Name], Meta(min_length=1)]
+    join: list[Join] = []
+    columns: list[Name] = []
+    types: dict[Name, Literal["int", "float", "string", "bool", "time"]] = {}
+
+
+class Label(Section, frozen=True, kw_only=True):
+    """What is predicted: 0 / 1. ``sql`` is a boolean expression over the source's columns; null = unknown."""
+
+    name: Name
+    sql: str
+
+
+class Split(Section, frozen=True, kw_only=True):
+    """Shares of the rows, latest last: train, then validation, then test. Never shuffled."""
+
+    validation: Fraction = 0.1
+    test: Fraction = 0.2
+
+
+class FeatureSet(Section, frozen=True, kw_only=True):
+    """What the model sees. ``derived`` columns are DuckDB expressions over source and joined columns."""
+
+    numbers: list[Name] = []
+    categories: list[Name] = []
+    derived: dict[Name, str] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """All model inputs, numbers first."""
+        return [*self.numbers, *self.categories]
+
+
+class DataWaiver(Section, frozen=True, kw_only=True):
+    """Lets an anomaly pass until the end of day ``expires`` (ISO date, UTC). ``feature`` '' is the table itself.
+
+    After that day the anomaly blocks again, and the expired waiver is an anomaly of its own.
+    """
+
+    feature: str
+    rule: str
+    owner: Annotated[str, Meta(min_length=1)]
+    reason: Annotated[str, Meta(min_length=1)]
+    expires: datetime.date
+
+
+class NullShare(Section, frozen=True, kw_only=True):
+    """At most this share of ``column`` is null: the upper 99 % confidence bound must keep the limit."""
+
+    column: Name
+    at_most: Fraction
+
+
+class SqlCheck(Section, frozen=True, kw_only=True):
+    """A DuckDB condition every row must meet; null counts as met. At most ``at_most`` rows may break it."""
+
+    name: Name
+    sql: str
+    at_most: Annotated[int, Meta(ge=0)] = 0
+
+
+class Span(Section, frozen=True, kw_only=True):
+    """Rows of the source with start <= time < end (ISO dates, UTC)."""
+
+    start: str
+    end: str
+
+
+class Drift(Section, frozen=True, kw_only=True):
+    """Alarm when a feature's distribution left the reference span.
+
+    ``false_alarm``: chance of any alarm over all features when nothing changed. ``effect``: Jensen-Shannon
+    divergence (bits) below which a difference does not matter. ``block_days`` of rows are resampled together.
+    """
+
+    false_alarm: Annotated[float, Meta(ge=0.001, le=0.2)] = 0.01
+    effect: Positive = 0.002
+    block_days: Count = 7
+    resamples: Annotated[int, Meta(ge=200, le=20000)] = 2000
+    features: list[Name] = []
+
+
+class Rules(Section, frozen=True, kw_only=True):
+    """Rules beside the schema; null = not asked.
+
+    ``row_count_ratio``: rows per day over the reference's, [least, most]. ``fresh_hours``: the last row is at most
+    this much older than the window's end (than now when the window is open). ``label_balance``: [least, most] share
+    of label 1.
+    """
+
+    unique_key: bool = False
+    row_count_ratio: tuple[Positive, Positive] | None = None
+    fresh_hours: Positive | None = None
+    null_share: list[NullShare] = []
+    label_balance: tuple[Fraction, Fraction] | None = None
+    checks: list[SqlCheck] = []
+
+
+class Validation(Section, frozen=True, kw_only=True):
+    """``schema``: reviewed TFDV schema beside this file; '' infers one and blocks nothing but its own rules.
+
+    ``reference``: the span that drift and row counts are held against. ``severity``: ``warn`` lets a rule
+    (``drift``) or one feature's rule (``dest.drift``) pass with a note. ``slices`` get statistics of their own.
+    """
+
+    schema: str = ""
+    minimum_rows: Count = 100
+    slices: list[Name] = []
+    weight: str = ""
+    reference: Span | None = None
+    drift: Drift | None = None
+    rules: Rules = Rules()
+    severity: dict[str, Literal["block", "warn"]] = {}
+    waivers: list[DataWaiver] = []
