@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON_ML := .venv/ml/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit fix compile lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak clean
+.PHONY: help setup run test check unit contract end-to-end fix compile lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,6 +29,14 @@ check: setup ## Format, lint, types, import layers
 unit: setup ## Unit tests only
 	@deploy/environment.sh dev
 	@$(PYTHON_ML) -m pytest -q tests/unit
+
+contract: setup ## The emulator and the model server, by real clients over real HTTP
+	@deploy/environment.sh dev
+	@$(PYTHON_ML) -m pytest -q tests/contract
+
+end-to-end: setup ## The command line as a person uses it: the main job, bad input, crashes, the rollback drill
+	@deploy/environment.sh dev
+	@$(PYTHON_ML) -m pytest -q tests/components tests/pipelines tests/e2e
 
 fix: setup ## Format and mend what can be mended
 	@deploy/environment.sh dev
