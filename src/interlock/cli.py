@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 import interlock
-from interlock.errors import GateFailed, InterlockError
-from interlock.replay_command import replay
-from interlock.schema_cli import app as schema_app
+from interlock.commands.replay import replay
+from interlock.commands.schema import app as schema_app
+from interlock.errors import InterlockError
 from interlock.settings import state_folder
 
 ROLLED_BACK = 4  # exit code: the pipeline did its work and the candidate is not in production
@@ -117,39 +117,9 @@ def run(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the emulators running afterwards.")] = False,
 ) -> None:
     """Run a scenario end to end: train and deploy each version under replayed live traffic."""
-    from interlock.local import stack
-    from interlock.rehearsal.run import run_scenario
-    from interlock.rehearsal.table import decision_lines, summary_table
-    from interlock.report.page import write_report
-    from interlock.report.run import RunReport
+    from interlock.commands.run import run as run_it
 
-    folder = state or state_folder() / "run"
-    try:
-        result = run_scenario(scenario, folder, console)
-    finally:
-        if not keep:
-            stack.down(folder)
-    report = folder / "report.html"
-    title = f"{result.config.name}: {len(result.attempts)} versions"
-    write_report(
-        RunReport(
-            title=title,
-            started=result.started,
-            seconds=result.seconds,
-            versions=[attempt.model for attempt in result.attempts],
-            rollouts=[attempt.rollout for attempt in result.attempts],
-        ),
-        report,
-    )
-    console.print()
-    console.print(summary_table(result.attempts))
-    console.print()
-    for line in decision_lines(result.attempts):
-        console.print(f"  {line}", markup=False, soft_wrap=True)
-    console.print(f"\n{result.seconds:.0f} s; report: {report}")
-    if not result.as_expected:
-        ended = ", ".join(attempt.outcome for attempt in result.attempts)
-        raise GateFailed(f"expected {', '.join(result.expected)}; got {ended}: read {report}")
+    run_it(scenario, state or state_folder() / "run", keep=keep, console=console)
 
 
 @app.command()
@@ -161,37 +131,10 @@ def submit(
     end: Annotated[str, typer.Option(help="Training: first moment after the window.")] = "",
 ) -> None:
     """Submit a pipeline to the running emulator and wait for it."""
-    from interlock.config import parse_config
-    from interlock.local import stack
-    from interlock.rehearsal.outcome import read_attempt
-    from interlock.rehearsal.progress import TaskLines
-    from interlock.submission import (
-        compile_pipeline,
-        deployment_parameters,
-        job_id,
-        read_use_case,
-        require_source,
-        require_success,
-        run_job,
-        training_parameters,
-    )
+    from interlock.commands.submit import submit as submit_it
 
-    case = read_use_case(config)
-    place = stack.require_place(state)
-    template = compile_pipeline(pipeline, state / "templates")
-    if pipeline == "training":
-        require_source(case, config)
-        parameters = training_parameters(place, case, start=start, end=end)
-    else:
-        parameters = deployment_parameters(place, case)
-    with TaskLines(console) as lines:
-        job = run_job(place, template, parameters=parameters, job_id=job_id(case.name, pipeline), progress=lines)
-    require_success(job)
-    if pipeline == "deployment":
-        attempt = read_attempt(place, parse_config(case.config), title=case.name, window=[])
-        console.print(f"version {attempt.version}: {attempt.outcome}, {attempt.reason}", markup=False)
-        if attempt.outcome != "promoted":
-            raise typer.Exit(ROLLED_BACK)
+    if not submit_it(pipeline, config, state, start=start, end=end, console=console):
+        raise typer.Exit(ROLLED_BACK)
 
 
 @app.command()

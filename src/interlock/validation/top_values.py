@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-MOST_PENDING = 500_000  # counted values that wait to be added up
+MOST_PENDING = 65_536  # counted values that wait to be added up
 
 Counted = dict[str, list[pa.Table]]
 
