@@ -79,6 +79,8 @@ class WorkerPool:
             code = 0
         except InterlockError as error:
             sys.stderr.write(f"interlock.serving: {error}\n")
+            # The parent stops everybody once it is told: this worker must still end with its own code.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
             self._tell_parent("")
             code = error.exit_code
         finally:
