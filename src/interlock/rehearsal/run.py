@@ -68,7 +68,8 @@ def run_scenario(path: Path, state: Path, console: Console) -> Result:
     started = time.time()
     _empty(state)
     place = stack.up(state)
-    console.print(f"Vertex AI emulator {place.api_endpoint}, storage {place.storage_endpoint}, state {state}")
+    where = f"Vertex AI emulator {place.api_endpoint}, storage {place.storage_endpoint}, state {state}"
+    console.print(where, soft_wrap=True)
     templates = {name: compile_pipeline(name, state / "templates") for name in ("training", "deployment")}
 
     live = LiveTraffic(place, base, scenario.live, state)
