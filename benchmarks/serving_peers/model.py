@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from interlock.contracts import InputField, Manifest, Signature, write_contract
-from interlock.training.columns import frame_of
+from interlock.serving.rows import frame_of
 from interlock.training.export import export_onnx, require_parity, score_onnx
 
 NUMBERS = ["hour", "distance", "dep_delay", "air_time", "month", "day", "temp", "humid", "wind_speed", "visib"]

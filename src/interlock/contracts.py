@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -185,10 +185,12 @@ class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
     """Where a model comes from: enough to train it again and to prove it is the same.
 
     ``git_revision`` ends in ``+`` when the checkout had changes. ``parameters`` are the estimator's, as given or
-    as a search found them.
+    as a search found them. ``format``: ``model.onnx`` or, where the config allows pickle, ``model.joblib``;
+    ``model_sha256`` is the digest of that file.
     """
 
     name: str
+    format: Literal["onnx", "joblib"] = "onnx"
     model_sha256: str
     signature_sha256: str
     features_sha256: str

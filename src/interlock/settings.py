@@ -19,7 +19,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
     ``storage_endpoint`` is the address of a storage emulator, '' for Cloud Storage. ``drain_seconds``: how
     long requests in flight may take after SIGTERM. ``request_seconds``: how long a client may take to send a
-    request or to take an answer. ``prediction_log`` is a folder, '' for no log; ``prediction_log_share`` of
+    request or to take an answer. ``max_waiting``: requests that may wait for the model, further ones get 429.
+    ``allow_pickle``: a model that is a pickle may be loaded, which can run anything. ``prediction_log`` is a folder, '' for no log; ``prediction_log_share`` of
     the answered requests is logged.
     """
 
@@ -35,6 +36,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: int = 20
     workers: int = 1
     max_connections: int = 1000
+    max_waiting: int = 4096
     request_seconds: int = 20
     prediction_log: str = ""
     prediction_log_share: float = 1.0
@@ -64,6 +66,7 @@ def server_settings(environment: Mapping[str, str] = os.environ) -> ServerSettin
         drain_seconds=_whole(environment, "INTERLOCK_DRAIN_SECONDS", 20, 1, 3600),
         workers=_whole(environment, "INTERLOCK_WORKERS", 1, 1, 256),
         max_connections=_whole(environment, "INTERLOCK_MAX_CONNECTIONS", 1000, 1, 1_000_000),
+        max_waiting=_whole(environment, "INTERLOCK_MAX_WAITING", 4096, 1, 1_000_000),
         request_seconds=_whole(environment, "INTERLOCK_REQUEST_SECONDS", 20, 1, 3600),
         prediction_log=environment.get("INTERLOCK_PREDICTION_LOG", ""),
         prediction_log_share=_share(environment, "INTERLOCK_PREDICTION_LOG_SHARE"),

@@ -1,4 +1,4 @@
-"""The model server: Vertex AI custom-container contract, ONNX only; ``python -m interlock.serving``.
+"""The model server: Vertex AI custom-container contract, ``python -m interlock.serving``.
 
 ::
 
@@ -6,6 +6,7 @@
     workers.py         several of them on one socket
     fetch.py           AIP_STORAGE_URI -> local folder
     model.py           folder -> Model, after its digests agree with the manifest; also for offline scoring
+    engines.py         ONNX Runtime; or scikit-learn, where a pickle is allowed
     graph.py trees.py  the model cut at its trees, where that is proved equal
     protocol.py        limits on what a client sends, in time and size
     direct.py          the short way of an ordinary prediction

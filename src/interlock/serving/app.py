@@ -37,7 +37,9 @@ MAX_PENDING_BYTES: Final = 64_000_000
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _TRACE = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = b"application/json"
-_REFUSED = {400: "bad input", 404: "not found", 405: "not found", 413: "too large", 503: "busy"}
+# Answers after which the same request may succeed.
+RETRY: Final = (429, 503)
+_REFUSED = {400: "bad input", 404: "not found", 405: "not found", 413: "too large", 429: "busy", 503: "busy"}
 
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
@@ -119,7 +121,7 @@ class App:
                     body = await self._read_body(identity.announced, receive)
                     answer = self.answer(body, route)
                 except RequestRefused as refusal:
-                    answer = self._refusal(refusal.code, str(refusal))
+                    answer = self.refusal(refusal.code, str(refusal))
             else:
                 route, answer = self._page(path, scope["method"])
             await self._send(answer, identity, send)
@@ -149,7 +151,7 @@ class App:
         try:
             return Answer(200, self.predict(body) if route == "predict" else self.infer(body))
         except RequestRefused as refusal:
-            return self._refusal(refusal.code, str(refusal))
+            return self.refusal(refusal.code, str(refusal))
 
     def finished(self, route: str, answer: Answer, identity: Identity, body: bytes, started: float) -> None:
         """Count an answered request, and log a prediction."""
@@ -197,7 +199,7 @@ class App:
         route, content = self._pages.get(path, ("metrics", b"") if path == "/metrics" else ("", b""))
         if not route:
             paths = ", ".join(sorted({*self._pages, *self._predictions, "/metrics"}))
-            return "other", self._refusal(404, f"no such path; this server has {paths}")
+            return "other", self.refusal(404, f"no such path; this server has {paths}")
         if method not in ("GET", "HEAD"):
             return route, self._wrong_method("GET", "HEAD")
         if route == "metrics":
@@ -205,10 +207,11 @@ class App:
         return route, Answer(200, content)
 
     def _wrong_method(self, *allowed: str) -> Answer:
-        refusal = self._refusal(405, f"this path takes {' and '.join(allowed)} only")
+        refusal = self.refusal(405, f"this path takes {' and '.join(allowed)} only")
         return refusal._replace(allow=", ".join(allowed).encode())
 
-    def _refusal(self, code: int, message: str) -> Answer:
+    def refusal(self, code: int, message: str) -> Answer:
+        """An error body, counted."""
         self.metrics.refuse(_REFUSED[code])
         return Answer(code, error_body(code, message))
 
@@ -223,7 +226,7 @@ class App:
             headers.append((b"traceparent", identity.trace))
         if answer.allow:
             headers.append((b"allow", answer.allow))
-        if answer.status == 503:
+        if answer.status in RETRY:
             headers.append((b"retry-after", b"1"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})

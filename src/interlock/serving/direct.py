@@ -5,7 +5,8 @@
     data ──llhttp──> head of a POST to the predict route, announced length <= DIRECT_BYTES, nothing before it in a task
                       │ yes                                             │ no
                       └─ body ─> batch ─> next turn of the event loop   └─> uvicorn: a task in the ASGI application
-                                            └─ one call of the model, every answer written
+                                            ├─ one call of the model, every answer written
+                                            └─ what came after max_waiting requests: 429
 
 Nothing waits for a batch to fill: while the model is busy, requests gather in the sockets; the next turn of the loop
 reads them all. Both ways share the parser, the limits, the application's code and its counts.
@@ -19,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from interlock.serving.app import Answer, App, Identity
+from interlock.serving.app import RETRY, Answer, App, Identity
 from interlock.serving.decode import RequestRefused
 from interlock.serving.protocol import GuardedProtocol
 from interlock.serving.rows import Row
@@ -42,8 +43,9 @@ class _Ready(NamedTuple):
 class Batch:
     """What has arrived in this turn of the event loop, for all connections of the process."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, max_waiting: int) -> None:
         self.app = app
+        self._max_waiting = max_waiting
         self._waiting: list[_Ready] = []
 
     def add(self, request: _Ready, loop: asyncio.AbstractEventLoop) -> None:
@@ -55,6 +57,8 @@ class Batch:
     def answer(self) -> None:
         """Answer everything that waits, in order."""
         waiting, self._waiting = self._waiting, []
+        refused = waiting[self._max_waiting :]
+        del waiting[self._max_waiting :]
         done = 0
         try:
             while done < len(waiting):
@@ -62,6 +66,9 @@ class Batch:
         finally:  # an error of ours: the event loop logs it
             for request in waiting[done:]:
                 request.connection.fail()
+            for request in refused:
+                message = f"more than {self._max_waiting} requests wait for the model: send again later"
+                request.connection.send_answer(request, self.app.refusal(429, message))
 
     def _answer_some(self, waiting: list[_Ready]) -> int:
         """One model call for the first requests; how many have been answered."""
@@ -212,5 +219,7 @@ class DirectProtocol(GuardedProtocol):
         )
         if identity.trace:
             parts.append(b"traceparent: %b\r\n" % identity.trace)
+        if answer.status in RETRY:
+            parts.append(b"retry-after: 1\r\n")
         parts += (b"connection: close\r\n\r\n" if closing else b"\r\n", answer.body)
         return parts

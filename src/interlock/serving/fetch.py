@@ -1,4 +1,4 @@
-"""AIP_STORAGE_URI -> a local folder with the three model files and, where there is one, the probe."""
+"""AIP_STORAGE_URI -> a local folder with manifest, signature and model and, where there is one, the probe."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from interlock.contracts import Manifest, read_contract
 from interlock.errors import EnvironmentProblem, InputError
-from interlock.serving.model import MANIFEST_FILE, MODEL_FILE, PROBE_FILE, SIGNATURE_FILE
+from interlock.serving.engines import MODEL_FILES
+from interlock.serving.model import MANIFEST_FILE, PROBE_FILE, SIGNATURE_FILE
 
 
 @contextmanager
@@ -32,20 +34,25 @@ def _download(uri: str, folder: Path, storage_endpoint: str) -> None:
 
     bucket_name, _, prefix = uri.removeprefix("gs://").partition("/")
     bucket = _client(storage_endpoint).bucket(bucket_name)
-    for name in (MODEL_FILE, SIGNATURE_FILE, MANIFEST_FILE, PROBE_FILE):
+
+    def fetch(name: str) -> None:
         path = f"{prefix.rstrip('/')}/{name}".lstrip("/")
         try:
-            content = bucket.blob(path).download_as_bytes()
+            (folder / name).write_bytes(bucket.blob(path).download_as_bytes())
         except NotFound as error:
             if name == PROBE_FILE:
-                continue
+                return
             raise InputError(
-                f"gs://{bucket_name}/{path} does not exist: AIP_STORAGE_URI={uri} must hold "
-                f"{MODEL_FILE} (ONNX only), {SIGNATURE_FILE} and {MANIFEST_FILE}"
+                f"gs://{bucket_name}/{path} does not exist: AIP_STORAGE_URI={uri} must hold {MANIFEST_FILE}, "
+                f"{SIGNATURE_FILE} and {' or '.join(MODEL_FILES.values())}, as train_model writes them"
             ) from error
         except (GoogleAPIError, GoogleAuthError, OSError) as error:
             raise EnvironmentProblem(f"gs://{bucket_name}/{path} cannot be read: {error}") from error
-        (folder / name).write_bytes(content)
+
+    fetch(MANIFEST_FILE)
+    manifest = read_contract(folder / MANIFEST_FILE, Manifest)
+    for name in (MODEL_FILES[manifest.format], SIGNATURE_FILE, PROBE_FILE):
+        fetch(name)
 
 
 def _client(storage_endpoint: str) -> Any:

@@ -1,4 +1,4 @@
-"""A model folder, checked and loaded: ``model.onnx``, ``signature.json``, ``manifest.json``.
+"""A model folder, checked and loaded: ``model.onnx`` (or ``model.joblib``), ``signature.json``, ``manifest.json``.
 
 The same class scores in the server and offline, so both give the same numbers.
 """
@@ -16,29 +16,26 @@ import numpy.typing as npt
 
 from interlock.contracts import InputField, Manifest, Signature, read_contract
 from interlock.errors import ContractError, InputError
+from interlock.serving.engines import MODEL_FILES, ONNX_TYPES, Engine, OnnxGraph, PickledPipeline, open_session
 from interlock.serving.rows import Columns, Row, columns_of
 from interlock.serving.trees import TreesOnly, trees_only
 
-MODEL_FILE: Final = "model.onnx"
 SIGNATURE_FILE: Final = "signature.json"
 MANIFEST_FILE: Final = "manifest.json"
 PROBE_FILE: Final = "probe.json"
 
-_ONNX_TYPES = {"number": "tensor(float)", "category": "tensor(string)"}
-
 
 class Model:
-    """An ONNX pipeline with its signature. Made by :func:`load_model`; safe to share between threads."""
+    """A fitted pipeline with its signature. Made by :func:`load_model`; safe to share between threads."""
 
     def __init__(
-        self, *, session: Any, signature: Signature, manifest: Manifest, trees: TreesOnly | None = None
+        self, *, engine: Engine, signature: Signature, manifest: Manifest, trees: TreesOnly | None = None
     ) -> None:
         self.signature = signature
         self.manifest = manifest
-        self.engine = "graph" if trees is None else "trees"
-        self._session = session
+        self.engine = engine.name if trees is None else "trees"
+        self._run = engine.run
         self._trees = trees
-        self._outputs = [signature.probability_output]
 
     def predict(self, columns: Columns) -> npt.NDArray[np.float32]:
         """Probability of class 1, shape (n,), float32.
@@ -59,9 +56,7 @@ class Model:
 
     def score(self, columns: Columns) -> npt.NDArray[np.float32]:
         """:meth:`predict` without its checks, for columns from :class:`interlock.serving.decode.Decoder`."""
-        feeds = {name: column.reshape(-1, 1) for name, column in columns.items()}
-        probabilities: npt.NDArray[np.float32] = self._session.run(self._outputs, feeds)[0]
-        return probabilities[:, 1]
+        return self._run(columns)[:, 1]
 
     def score_rows(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
         """:meth:`score` for rows from the decoder, by the trees alone where they are proved equal."""
@@ -74,24 +69,33 @@ class Model:
         return (probabilities.astype(np.float64) >= self.signature.threshold).astype(np.int8)
 
 
-def load_model(folder: Path, *, fast: bool = False) -> Model:
+def load_model(folder: Path, *, fast: bool = False, allow_pickle: bool = False) -> Model:
     """Load the model in ``folder`` once its digests agree with the manifest, and predict once to warm it.
 
     ``fast``: look for the trees-only path, for :meth:`Model.score_rows`; the whole graph serves without it.
+    ``allow_pickle``: a folder whose manifest says ``joblib`` may be loaded, which can run anything.
 
-    :class:`InputError` if there is no ``model.onnx``; :class:`ContractError` if a digest, the signature or
-    the graph is not what the other files say.
+    :class:`InputError` if there is no model file, or a pickle that is not allowed; :class:`ContractError` if a
+    digest, the signature or the graph is not what the other files say.
     """
-    model_bytes = _read_model(folder)
-    manifest = read_contract(folder / MANIFEST_FILE, Manifest)
+    manifest = _read_manifest(folder)
+    if manifest.format == "joblib" and not allow_pickle:
+        raise InputError(
+            f"{MODEL_FILES['joblib']} in {folder} is a pickle, which can run anything while it is loaded: "
+            "allow it with INTERLOCK_ALLOW_PICKLE=1 (in a pipeline: training.allow_pickle) if you trust whoever "
+            "trained it, or train an estimator that can be exported to ONNX"
+        )
+    content = _read_model(folder / MODEL_FILES[manifest.format])
     signature = read_contract(folder / SIGNATURE_FILE, Signature)
-    _check_digest(MODEL_FILE, model_bytes, manifest.model_sha256)
+    _check_digest(MODEL_FILES[manifest.format], content, manifest.model_sha256)
     _check_digest(SIGNATURE_FILE, (folder / SIGNATURE_FILE).read_bytes(), manifest.signature_sha256)
     _check_signature(signature)
-    session = _open_session(model_bytes)
-    _check_graph(session, signature)
-    trees = _trees(model_bytes, session, signature, folder) if fast else None
-    model = Model(session=session, signature=signature, manifest=manifest, trees=trees)
+    if manifest.format == "joblib":
+        model = Model(engine=PickledPipeline(content, manifest.libraries), signature=signature, manifest=manifest)
+    else:
+        graph = OnnxGraph(content, signature)
+        trees = _trees(content, graph.session, signature, folder) if fast else None
+        model = Model(engine=graph, signature=signature, manifest=manifest, trees=trees)
     _warm_up(model)
     return model
 
@@ -114,18 +118,26 @@ def _trees(model_bytes: bytes, session: Any, signature: Signature, folder: Path)
         inputs=signature.inputs,
         output=signature.probability_output,
         session=session,
-        open_session=_open_session,
+        open_session=open_session,
         rows=rows,
     )
 
 
-def _read_model(folder: Path) -> bytes:
-    try:
-        return (folder / MODEL_FILE).read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
+def _read_manifest(folder: Path) -> Manifest:
+    if not any((folder / name).is_file() for name in MODEL_FILES.values()):
         raise InputError(
-            f"{MODEL_FILE} is missing in {folder}: the server loads ONNX only "
-            "(pickle needs an explicit flag and is not supported yet); export the model to ONNX"
+            f"no {' or '.join(MODEL_FILES.values())} in {folder}: point AIP_STORAGE_URI at the folder that "
+            "train_model wrote"
+        )
+    return read_contract(folder / MANIFEST_FILE, Manifest)
+
+
+def _read_model(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ContractError(
+            f"{path.name} is missing in {path.parent}, but {MANIFEST_FILE} says it is the model: re-run train_model"
         ) from error
 
 
@@ -143,45 +155,10 @@ def _check_signature(signature: Signature) -> None:
     if not names or len(set(names)) != len(names):
         raise ContractError(f"{SIGNATURE_FILE} needs one or more inputs with different names, has {names}")
     for field in signature.inputs:
-        if field.kind not in _ONNX_TYPES:
+        if field.kind not in ONNX_TYPES:
             raise ContractError(
-                f"{SIGNATURE_FILE}: input {field.name!r} is of kind {field.kind!r}, allowed are {sorted(_ONNX_TYPES)}"
+                f"{SIGNATURE_FILE}: input {field.name!r} is of kind {field.kind!r}, allowed are {sorted(ONNX_TYPES)}"
             )
-
-
-def _open_session(model_bytes: bytes) -> Any:
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as failures
-
-    options = onnxruntime.SessionOptions()
-    # A request is far too small to share out: more threads only add wake-ups.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(model_bytes, options, providers=["CPUExecutionProvider"])
-    except (
-        failures.Fail,
-        failures.InvalidArgument,
-        failures.InvalidGraph,
-        failures.InvalidProtobuf,
-        failures.NotImplemented,
-        failures.RuntimeException,
-    ) as error:
-        raise ContractError(f"{MODEL_FILE} cannot be loaded: {error}; export the model again") from error
-
-
-def _check_graph(session: Any, signature: Signature) -> None:
-    wanted = {field.name: _ONNX_TYPES[field.kind] for field in signature.inputs}
-    found = {graph_input.name: graph_input.type for graph_input in session.get_inputs()}
-    if found != wanted:
-        raise ContractError(f"{MODEL_FILE} takes {found}, but {SIGNATURE_FILE} says {wanted}: re-run train_model")
-    outputs = [output.name for output in session.get_outputs()]
-    if signature.probability_output not in outputs:
-        raise ContractError(
-            f"{MODEL_FILE} gives {outputs}, but {SIGNATURE_FILE} names {signature.probability_output!r}: "
-            "export it with zipmap off"
-        )
 
 
 def _warm_up(model: Model) -> None:
@@ -191,7 +168,7 @@ def _warm_up(model: Model) -> None:
         probabilities = model.score(columns)
         model.score_rows([(None,) * len(columns)] * rows)
         if probabilities.shape != (rows,) or not ((probabilities >= 0) & (probabilities <= 1)).all():
-            raise ContractError(f"{MODEL_FILE} gives {probabilities[:1]} for a row of missing values: not in [0, 1]")
+            raise ContractError(f"the model gives {probabilities[:1]} for a row of missing values: not in [0, 1]")
 
 
 def _missing(field: InputField, rows: int) -> npt.NDArray[Any]:

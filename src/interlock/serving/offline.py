@@ -12,9 +12,9 @@ from interlock.serving.decode import MAX_INSTANCES, Decoder
 from interlock.serving.model import load_model
 
 
-def decide(folder: Path, instances: Sequence[Mapping[str, Any]]) -> list[int]:
+def decide(folder: Path, instances: Sequence[Mapping[str, Any]], *, allow_pickle: bool = False) -> list[int]:
     """0 or 1 per instance, as the server would answer; fields the model does not take are left out."""
-    model = load_model(folder)
+    model = load_model(folder, allow_pickle=allow_pickle)
     decoder = Decoder(model.signature)
     known = {field.name for field in model.signature.inputs}
     labels: list[int] = []

@@ -25,3 +25,10 @@ def column_of(field: InputField, values: Sequence[Any]) -> npt.NDArray[Any]:
     if field.kind == "number":
         return np.array(values, dtype=np.float32)  # None becomes NaN
     return np.array([value or "" for value in values], dtype=object)
+
+
+def frame_of(columns: Columns) -> Any:
+    """A pandas frame, as scikit-learn's column transformer wants it."""
+    import pandas as pd
+
+    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})

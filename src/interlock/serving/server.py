@@ -105,7 +105,7 @@ def serve_worker(
     """One process: load, serve, drain."""
     started = perf_counter()
     with model_folder(settings.storage_uri, storage_endpoint=settings.storage_endpoint) as folder:
-        model = load_model(folder, fast=True)
+        model = load_model(folder, fast=True, allow_pickle=settings.allow_pickle)
     version = settings.version or model.manifest.model_sha256[:12]
     metrics = Metrics(
         model_name=model.manifest.name,
@@ -137,7 +137,11 @@ def serve_worker(
         guard = Guard(metrics, settings.max_connections, settings.request_seconds)
         app = build_app(model, settings, metrics, log)
         server = ReadyServer(
-            uvicorn_config(app, partial(DirectProtocol, guard=guard, batch=Batch(app)), settings.drain_seconds),
+            uvicorn_config(
+                app,
+                partial(DirectProtocol, guard=guard, batch=Batch(app, settings.max_waiting)),
+                settings.drain_seconds,
+            ),
             guard,
             partial(say_ready, msgspec.json.encode(ready).decode()),
         )

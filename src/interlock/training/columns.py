@@ -35,10 +35,3 @@ def columns_of(rows: pa.Table, *, numbers: Sequence[str], categories: Sequence[s
     for name in categories:
         columns[name] = np.asarray(pc.fill_null(rows.column(name), "").to_pylist(), dtype=object)
     return columns
-
-
-def frame_of(columns: Columns) -> Any:
-    """A pandas frame, as scikit-learn's column transformer wants it."""
-    import pandas as pd
-
-    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})

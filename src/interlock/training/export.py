@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interlock.errors import GateFailed
-from interlock.training.columns import Columns, frame_of
+from interlock.serving.rows import frame_of
+from interlock.training.columns import Columns
 
 PARITY_LIMIT = 1e-5
 FIELD_ROWS = 200

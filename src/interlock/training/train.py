@@ -25,7 +25,8 @@ from threadpoolctl import threadpool_limits
 from interlock.config import Config, config_sha256
 from interlock.contracts import Features, InputField, Manifest, Signature, write_contract
 from interlock.features.query import KEY
-from interlock.training.columns import Columns, columns_of, frame_of, read_columns
+from interlock.serving.rows import frame_of
+from interlock.training.columns import Columns, columns_of, read_columns
 from interlock.training.estimators import build_estimator
 from interlock.training.export import export_onnx, require_parity, score_onnx
 from interlock.training.fit import calibrate, fit_pipeline, search_parameters

@@ -1,4 +1,4 @@
-"""A small real model, and the real server process on it."""
+"""A small real model, and the real server process on it: the Vertex AI custom-container contract."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
@@ -23,6 +24,14 @@ from interlock.contracts import InputField, Manifest, Signature, write_contract
 
 START_SECONDS = 60
 INSTANCE = {"distance": 0.5, "wind": None, "carrier": "UA", "origin": "JFK"}
+
+
+class Trained(NamedTuple):
+    """A model folder, the scikit-learn pipeline it was exported from, and rows it was fitted on."""
+
+    folder: Path
+    pipeline: Any
+    rows: Any
 
 
 class Live(NamedTuple):
@@ -47,6 +56,12 @@ class Live(NamedTuple):
             return response.status, response.headers, json.loads(raw) if is_json and raw else raw
         finally:
             connection.close()
+
+    def probabilities(self, instances: list[Any]) -> list[float]:
+        """Probability of class 1 per instance."""
+        status, _, answer = self.request("POST", "/predict", {"instances": instances})
+        assert status == 200, answer
+        return [prediction["probability"] for prediction in answer["predictions"]]
 
     def raw(self, *parts: bytes, half_close: bool = False, seconds: float = 20) -> bytes:
         """Everything the server says to these bytes until it closes the connection."""
@@ -84,16 +99,19 @@ class Live(NamedTuple):
         assert 'interlock_refusals_total{kind="internal"} 0' in text
 
 
-@contextmanager
-def serving(folder: Path, environment: dict[str, str]) -> Iterator[Live]:
-    variables = {"PATH": os.environ["PATH"], "AIP_STORAGE_URI": str(folder), "AIP_HTTP_PORT": "0"}
-    process = subprocess.Popen(
+def spawn(storage_uri: object, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "interlock.serving"],
-        env=variables | {"AIP_MODEL_VERSION": "7"} | environment,
+        env={"PATH": os.environ["PATH"], "AIP_STORAGE_URI": str(storage_uri), "AIP_HTTP_PORT": "0"} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def serving(storage_uri: object, environment: dict[str, str]) -> Iterator[Live]:
+    process = spawn(storage_uri, {"AIP_MODEL_VERSION": "7"} | environment)
     try:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -128,24 +146,65 @@ def live(model: Path) -> Iterator[Live]:
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of two numbers and two categories."""
+def refused() -> Callable[..., str]:
+    """The one line on stderr of a server that must not start."""
+
+    def run(storage_uri: object, **variables: str) -> str:
+        process = spawn(storage_uri, variables)
+        try:
+            out, err = process.communicate(timeout=START_SECONDS)
+        finally:
+            process.kill()
+        assert process.returncode not in (0, None)
+        assert out == ""
+        assert err.count("\n") == 1, err
+        return err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of two numbers and two categories, exported."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    pipeline = fitted_pipeline()
+    pipeline, rows = fitted_pipeline()
     types = [("distance", FloatTensorType([None, 1])), ("wind", FloatTensorType([None, 1]))]
     types += [("carrier", StringTensorType([None, 1])), ("origin", StringTensorType([None, 1]))]
     graph = to_onnx(pipeline, initial_types=types, options={"zipmap": False}).SerializeToString()
     folder = tmp_path_factory.mktemp("model")
-    (folder / "model.onnx").write_bytes(graph)
+    write_model(folder, graph)
+    return Trained(folder, pipeline, rows.head(300))
+
+
+@pytest.fixture(scope="session")
+def model(trained: Trained) -> Path:
+    """The folder of :func:`trained`."""
+    return trained.folder
+
+
+@pytest.fixture(scope="session")
+def pickled(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same pipeline as a pickle."""
+    import joblib
+
+    folder = tmp_path_factory.mktemp("pickled")
+    joblib.dump(trained.pipeline, folder / "model.joblib")
+    write_model(folder, (folder / "model.joblib").read_bytes(), form="joblib")
+    return folder
+
+
+def write_model(folder: Path, content: bytes, *, form: Literal["onnx", "joblib"] = "onnx") -> None:
+    (folder / f"model.{form}").write_bytes(content)
     inputs = [InputField(name="distance", kind="number", required=True), InputField(name="wind", kind="number")]
     inputs += [InputField(name="carrier", kind="category"), InputField(name="origin", kind="category")]
     signature = Signature(task="binary", inputs=inputs, threshold=0.4, ignored=["flight"])
     write_contract(signature, folder / "signature.json")
     manifest = Manifest(
         name="flights",
-        model_sha256=hashlib.sha256(graph).hexdigest(),
+        format=form,
+        model_sha256=hashlib.sha256(content).hexdigest(),
         signature_sha256=hashlib.sha256((folder / "signature.json").read_bytes()).hexdigest(),
         features_sha256="",
         table_sha256="",
@@ -154,12 +213,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=7,
         window=[],
         rows={},
+        libraries={name: version(name) for name in ("scikit-learn", "numpy")},
     )
     write_contract(manifest, folder / "manifest.json")
-    return folder
 
 
-def fitted_pipeline() -> Any:
+def fitted_pipeline() -> tuple[Any, Any]:
     import pandas as pd
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -180,7 +239,7 @@ def fitted_pipeline() -> Any:
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     transformer = ColumnTransformer([("category", encoder, ["carrier", "origin"])], remainder="passthrough")
     pipeline = Pipeline([("encode", transformer), ("model", HistGradientBoostingClassifier(max_iter=30))])
-    return pipeline.fit(rows, label)
+    return pipeline.fit(rows, label), rows
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:

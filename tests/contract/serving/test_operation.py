@@ -59,7 +59,7 @@ def test_workers_that_cannot_start_end_it_all(start: Any, tmp_path: Path) -> Non
     )
     assert process.returncode == 2
     assert process.stdout == ""
-    assert "model.onnx is missing" in process.stderr
+    assert "no model.onnx or model.joblib" in process.stderr
 
 
 def test_drain_ends_after_drain_seconds(start: Any, eventually: Eventually) -> None:

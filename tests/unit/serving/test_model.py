@@ -39,7 +39,7 @@ def digest(path: Path) -> str:
 
 def test_pickle_alone_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04.")
-    with pytest.raises(InputError, match=r"model.onnx is missing .* ONNX only"):
+    with pytest.raises(InputError, match=r"no model.onnx or model.joblib in .*"):
         load_model(tmp_path)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from interlock.contracts import InputField
+from interlock.serving.engines import open_session
 from interlock.serving.graph import cut_at_trees
-from interlock.serving.model import _open_session
 from interlock.serving.rows import columns_of
 from interlock.serving.trees import TreesOnly, trees_only
 
@@ -62,8 +62,8 @@ def fast_path(model: bytes) -> TreesOnly | None:
         model,
         inputs=INPUTS,
         output="probabilities",
-        session=_open_session(model),
-        open_session=_open_session,
+        session=open_session(model),
+        open_session=open_session,
         rows=[(1.0, None, "x", "p")],
     )
 
@@ -98,7 +98,7 @@ def assert_same(model: bytes, fast: TreesOnly | None) -> None:
         (None, None, "z\x00", "é"),
     ]
     feeds = {name: column.reshape(-1, 1) for name, column in columns_of(INPUTS, rows).items()}
-    whole = _open_session(model).run(["probabilities"], feeds)[0][:, 1]
+    whole = open_session(model).run(["probabilities"], feeds)[0][:, 1]
     np.testing.assert_array_equal(fast.score(rows), whole)
     np.testing.assert_array_equal(np.concatenate([fast.score([row]) for row in rows]), whole)
 
@@ -125,8 +125,8 @@ def test_halves_that_do_not_answer_like_the_whole_are_not_used() -> None:
         model,
         inputs=INPUTS,
         output="probabilities",
-        session=_open_session(other),  # stands for a whole graph that answers differently
-        open_session=_open_session,
+        session=open_session(other),  # stands for a whole graph that answers differently
+        open_session=open_session,
         rows=[],
     )
     assert fast is None

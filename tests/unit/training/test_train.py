@@ -15,7 +15,8 @@ import pytest
 from interlock.config import Config, Search, Training
 from interlock.contracts import Manifest, Signature, read_contract
 from interlock.errors import ConfigError, GateFailed
-from interlock.training.columns import columns_of, frame_of
+from interlock.serving.rows import frame_of
+from interlock.training.columns import columns_of
 from interlock.training.estimators import build_estimator
 from interlock.training.export import damaged, export_onnx, require_parity, score_onnx
 from interlock.training.fit import calibrate, combinations, fit_pipeline, row_weights, search_parameters
