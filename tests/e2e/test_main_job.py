@@ -1,16 +1,25 @@
 """The main job on real data: what README promises, checked against registry, journal, log and report."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
 from interlock.config import load_config
-from interlock.contracts import Place, read_contract
+from interlock.contracts import Manifest, Place, read_contract
 from interlock.rehearsal.outcome import read_version
 from interlock.rollout.history import rollouts
 from interlock.rollout.journal import Judged, Quarantined, RolledBack, RollingBack, Settled, Started, TrafficSet
+from interlock.serving.model import load_model
+from interlock.training.columns import columns_of
 from interlock.vertex.endpoint import VertexEndpoint
 from interlock.vertex.registry import VertexModelRegistry
 from interlock.warehouse import open_warehouse, outcomes, request_response_log
@@ -40,6 +49,28 @@ def config(flights):
 @pytest.fixture(scope="module")
 def journals(place, config):
     return [entries for _, entries in rollouts(open_warehouse(place.warehouse), config.name)]
+
+
+@contextmanager
+def model_server(folder):
+    """The address of a model server of its own: what it is asked is in no log of the endpoint."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "interlock.serving"],
+        env={"PATH": os.environ["PATH"], "AIP_STORAGE_URI": str(folder), "AIP_HTTP_PORT": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def post(address, body):
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 def events(entries, kind):
@@ -138,6 +169,32 @@ def test_no_request_was_lost(place):
     assert failed == 0
     assert answered > 10_000
     assert known > 0.9 * min(answered, 109_582)
+
+
+def test_served_equals_trained_on_the_whole_holdout(run):
+    """Trainer to ONNX by the manifest's parity, ONNX to the server bit for bit: together within 1e-6."""
+    training = next((run[0] / "pipeline_root").glob("flights-training-*"))
+    folder = training / "train-model" / "candidate"
+    manifest = read_contract(folder / "manifest.json", Manifest)
+    assert 0 < manifest.parity_max_difference <= 1e-6
+    model = load_model(folder)
+    fields = {field.name: field.kind for field in model.signature.inputs}
+    holdout = pq.read_table(training / "build-features" / "features" / "test.parquet", columns=list(fields))
+    assert holdout.num_rows == manifest.rows["test"]
+    offline = model.predict(
+        columns_of(
+            holdout,
+            numbers=[name for name, kind in fields.items() if kind == "number"],
+            categories=[name for name, kind in fields.items() if kind == "category"],
+        )
+    )
+    with model_server(folder) as address:
+        served = [
+            prediction["probability"]
+            for batch in holdout.to_batches(max_chunksize=10_000)
+            for prediction in post(f"{address}/predict", {"instances": batch.to_pylist()})["predictions"]
+        ]
+    np.testing.assert_array_equal(np.float32(served), offline)
 
 
 def test_the_report_stands_alone(run):
