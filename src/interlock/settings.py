@@ -132,3 +132,9 @@ def emulator_token(environment: Mapping[str, str] = os.environ) -> str:
 def pickle_allowed(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether the Vertex AI emulator may load pickled models of prebuilt images: ``INTERLOCK_ALLOW_PICKLE=1``."""
     return environment.get("INTERLOCK_ALLOW_PICKLE", "") == "1"
+
+
+def emulator_headers(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a plain HTTP request to the Vertex AI emulator must carry."""
+    token = emulator_token(environment)
+    return {"Authorization": f"Bearer {token}"} if token else {}

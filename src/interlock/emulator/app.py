@@ -63,8 +63,8 @@ class App:
             await self._run_lifespan(receive, send)
             return
         try:
-            if self._token:
-                self._authenticate(scope)
+            if scope["path"] != "/health" and not self._is_known(scope):
+                raise RpcError("UNAUTHENTICATED", "send the emulator's token as Authorization: Bearer TOKEN")
             body = await read_body(scope, receive)
             answer = await self._answer(scope, body)
         except ClientGone:
@@ -79,10 +79,10 @@ class App:
             answer = Answer(500, error_body(500, "internal error of the emulator; its log has the cause"), _JSON)
         await _send_answer(answer, send)
 
-    def _authenticate(self, scope: Scope) -> None:
+    def _is_known(self, scope: Scope) -> bool:
+        """Whether the request shows the token, if one is wanted."""
         given = header(scope, b"authorization").removeprefix("Bearer ") or header(scope, b"x-goog-api-key")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
-            raise RpcError("UNAUTHENTICATED", "send the emulator's token as Authorization: Bearer TOKEN")
+        return not self._token or hmac.compare_digest(given.encode(), self._token.encode())
 
     async def _run_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -97,7 +97,9 @@ class App:
         parts = path.split("/", 6)
         if len(parts) < 7 or parts[1] not in _VERSIONS or parts[2] != "projects" or parts[4] != "locations":
             if path == "/health":
-                return Answer(200, msgspec.json.encode({"status": "ok", "servers": self._servers()}), _JSON)
+                # Anybody may ask whether it is well; what runs is for those who may ask for more.
+                servers = {"servers": self._servers()} if self._is_known(scope) else {}
+                return Answer(200, msgspec.json.encode({"status": "ok", **servers}), _JSON)
             raise _unimplemented(method, path)
         _, version, _, project, _, location, rest = parts
         self._location.check(project, location)

@@ -13,6 +13,7 @@ import msgspec
 
 from interlock.contracts import Place
 from interlock.rehearsal.actor import outcome
+from interlock.settings import emulator_headers
 from interlock.vertex.client import parent
 from interlock.warehouse import open_warehouse, outcomes
 
@@ -52,7 +53,7 @@ class Load:
         import aiohttp
 
         limit = aiohttp.ClientTimeout(total=15)
-        async with aiohttp.ClientSession(timeout=limit) as session:
+        async with aiohttp.ClientSession(timeout=limit, headers=emulator_headers()) as session:
             workers = [self._ask(session) for _ in range(CONNECTIONS)]
             await asyncio.gather(*workers, self._write_outcomes())
 

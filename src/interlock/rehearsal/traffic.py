@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from interlock.settings import emulator_headers
 from interlock.warehouse import open_warehouse, outcomes
 
 FLUSH_SECONDS = 0.1
@@ -78,7 +79,7 @@ async def replay(plan: Plan, stop: asyncio.Event) -> Progress:
     done: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
     paced = _Pace(itertools.islice(requests(plan), progress.sent, None), plan.requests_per_second)
     connector = aiohttp.TCPConnector(limit=plan.connections)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with aiohttp.ClientSession(connector=connector, headers=emulator_headers()) as session:
         await _until_answered(session, plan, stop)
         workers = [
             asyncio.create_task(_ask(session, plan.url, paced, done, progress, stop)) for _ in range(plan.connections)

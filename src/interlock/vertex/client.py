@@ -1,7 +1,8 @@
 """The one bootstrap of the Google client: the same client everywhere, only the address differs.
 
-With an API endpoint on loopback (the emulator) it uses anonymous credentials, REST, and the few settings the SDK
-does not offer as arguments. Otherwise: application-default credentials and nothing special.
+With an API endpoint of an emulator it uses REST, the emulator's token if there is one (``INTERLOCK_TOKEN``, else
+anonymous credentials), and the few settings the SDK does not offer as arguments.
+Otherwise: application-default credentials and nothing special.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def parent(place: Place) -> str:
 def _credentials(place: Place) -> Any:
     if not is_local(place):
         return None  # application-default credentials
-    from google.auth.credentials import AnonymousCredentials
+    from interlock.vertex.credentials import EmulatorCredentials
 
-    return AnonymousCredentials()  # type: ignore[no-untyped-call]
+    return EmulatorCredentials()  # type: ignore[no-untyped-call]
 
 
 @functools.cache

@@ -137,6 +137,32 @@ def test_remote_listening_needs_a_token_and_asks_for_it(new_emulator):
     assert emulator.request("GET", "models", headers={"authorization": f"Bearer {token}"})[0] == 200
     assert emulator.request("GET", "models", headers={"x-goog-api-key": token})[0] == 200
     assert emulator.request("GET", "models", headers={"authorization": "Bearer wrong"})[0] == 401
+    assert emulator.health() == {"status": "ok"}  # a probe has no token, and learns nothing else
     refused = emulator.run_again("--host", "0.0.0.0", "--allow-remote", INTERLOCK_TOKEN="short")
     assert refused.returncode == 2
     assert "INTERLOCK_TOKEN" in refused.stderr
+
+
+def test_our_own_clients_send_the_token(new_emulator):
+    token = "0123456789abcdef"
+    emulator = new_emulator(INTERLOCK_TOKEN=token)
+    program = (
+        "from interlock.contracts import Place\n"
+        "from interlock.vertex.client import parent, sdk, service\n"
+        f"place = Place(project='demo-project', location='us-central1', bucket='b', warehouse='sqlite://',\n"
+        f"    api_endpoint={emulator.url!r}, storage_endpoint='http://127.0.0.1:1')\n"
+        "print(len(list(service(place, 'Model').list_models(parent=parent(place)))), len(sdk(place).Endpoint.list()))\n"
+    )
+
+    def run(**variables):
+        environment = {name: text for name, text in os.environ.items() if name != "INTERLOCK_TOKEN"}
+        command = [sys.executable, "-c", program]
+        return subprocess.run(
+            command, env=environment | variables, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert run(INTERLOCK_TOKEN=token).stdout == "0 0\n"
+    assert "refuses this token: set INTERLOCK_TOKEN" in run(INTERLOCK_TOKEN="wrong-wrong-wrong").stderr
+    refused = run()
+    assert refused.returncode == 1
+    assert "refuses requests without a token: set INTERLOCK_TOKEN" in refused.stderr
