@@ -24,6 +24,8 @@ class TaskEvent(msgspec.Struct, frozen=True, tag_field="event", tag="task"):
     time: float
     log: str = ""
     error: str = ""
+    inputs: dict[str, Any] = {}
+    input_artifacts: dict[str, str] = {}
     outputs: dict[str, Any] = {}
     artifacts: dict[str, str] = {}
     metadata: dict[str, dict[str, Any]] = {}
@@ -66,13 +68,17 @@ def with_task(job: Document, event: TaskEvent) -> Document:
 
 
 def _results(job: Document, event: TaskEvent) -> Document:
-    values = {f"output:{key}": value for key, value in event.outputs.items()}
+    values = {f"input:{key}": value for key, value in event.inputs.items()}
+    values |= {f"output:{key}": value for key, value in event.outputs.items()}
     results: Document = {
         "execution": {
             "displayName": event.task,
             "state": "COMPLETE" if event.state == "SUCCEEDED" else "FAILED",
             "schemaTitle": "system.ContainerExecution",
             "metadata": {**values, "log": event.log},
+        },
+        "inputs": {
+            key: {"artifacts": [{"displayName": key, "uri": uri}]} for key, uri in event.input_artifacts.items()
         },
         "outputs": {
             key: {"artifacts": [{"displayName": key, "uri": uri, "metadata": event.metadata.get(key, {})}]}

@@ -4,9 +4,10 @@
 
     {"event": "task", "task": "validate-data", "state": "RUNNING", "time": 1.7e9, "log": "…/x.log"}
     {"event": "task", "task": "validate-data", "state": "SUCCEEDED", "time": …, "log": …,
+     "inputs": {parameter: value}, "input_artifacts": {name: uri},
      "outputs": {parameter: value}, "artifacts": {name: uri}, "metadata": {artifact name: {…}}}
     {"event": "task", "task": "validate-data", "state": "FAILED" | "CANCELLED", "time": …, "log": …,
-     "error": "InputError: …"}
+     "error": "InputError: …", "inputs": …, "input_artifacts": …}
     {"event": "task", "task": …, "state": "SKIPPED", …}        its outputs came from the cache
     {"event": "task", "task": …, "state": "NOT_TRIGGERED", …}  not started, because another task failed
     {"event": "job", "state": "SUCCEEDED" | "FAILED" | "CANCELLED", "time": …, "error": "task … failed: …"}

@@ -148,6 +148,7 @@ def run_job(job: Job, reports: TaskReports, steps: RunningSteps, scratch: Path, 
         cache=Path(job.cache or Path(job.state) / "task-cache").absolute(),
         run_command=runner.run,
         around_task=reports.around,
+        saw_inputs=reports.saw_inputs,
     )
 
 

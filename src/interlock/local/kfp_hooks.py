@@ -9,7 +9,8 @@ attribute                                                  why
 ``enhanced_dag_orchestrator.ConditionEvaluator``           conditions on named outputs were silently false
 ``enhanced_dag_orchestrator._run_parallel_for_task``       loops over named outputs could not be resolved
 ``dag_orchestrator.run_dag``                               it ends at the first failure, whatever the policy
-``executor_input_utils.construct_executor_input``          folders of outputs are made, as the launcher does
+``executor_input_utils.construct_executor_input``          folders of outputs are made, as the launcher does; it
+                                                           tells what goes into a task
 ``executor_output_utils.get_outputs_for_task``             artifacts of container components were lost
 =========================================================  ==================================================
 
@@ -33,6 +34,8 @@ TESTED_VERSION = "2.17.0"
 RunCommand = Callable[[str, list[str], dict[str, str]], int]
 # kfp's execute_single_task, called by keyword: (outputs, status)
 ExecuteTask = Callable[..., tuple[dict[str, Any], Any]]
+# kfp's executor input of a task that is about to run
+SawInputs = Callable[[Any], None]
 
 
 def run_pipeline(
@@ -45,6 +48,7 @@ def run_pipeline(
     cache: Path,
     run_command: RunCommand,
     around_task: Callable[[ExecuteTask], ExecuteTask],
+    saw_inputs: SawInputs,
 ) -> None:
     """Run a compiled pipeline to its end. Raises what kfp raises when it fails."""
     from google.protobuf import json_format
@@ -62,7 +66,9 @@ def run_pipeline(
         enable_caching=True,  # as Vertex AI does: each task's own caching options decide
         cache_root=str(cache),
     )
-    with hooked(job=job, run_command=run_command, around_task=around_task, conditions=conditions):
+    with hooked(
+        job=job, run_command=run_command, around_task=around_task, conditions=conditions, saw_inputs=saw_inputs
+    ):
         pipeline_orchestrator.run_local_pipeline(message, parameters)
 
 
@@ -73,6 +79,7 @@ def hooked(
     run_command: RunCommand,
     around_task: Callable[[ExecuteTask], ExecuteTask],
     conditions: Mapping[str, Condition],
+    saw_inputs: SawInputs,
 ) -> Iterator[None]:
     """Within the context, kfp.local runs commands by ``run_command`` and tasks through ``around_task``."""
     from kfp.local import executor_input_utils, executor_output_utils, subprocess_task_handler
@@ -87,7 +94,7 @@ def hooked(
         stack.enter_context(_replaced(enhanced_dag_orchestrator, "ConditionEvaluator", evaluator))
         loop = _with_items(enhanced_dag_orchestrator._run_parallel_for_task)
         stack.enter_context(_replaced(enhanced_dag_orchestrator, "_run_parallel_for_task", loop))
-        construct = _with_folders(executor_input_utils.construct_executor_input)
+        construct = _with_folders(executor_input_utils.construct_executor_input, saw_inputs)
         stack.enter_context(_replaced(executor_input_utils, "construct_executor_input", construct))
         get_outputs = _with_artifacts(executor_output_utils.get_outputs_for_task)
         stack.enter_context(_replaced(executor_output_utils, "get_outputs_for_task", get_outputs))
@@ -188,11 +195,12 @@ def _with_items(run_loop: Callable[..., bool]) -> Callable[..., bool]:
     return run
 
 
-def _with_folders(construct: Callable[..., Any]) -> Callable[..., Any]:
-    """``construct`` that also makes the folders into which a container component writes."""
+def _with_folders(construct: Callable[..., Any], saw_inputs: SawInputs) -> Callable[..., Any]:
+    """``construct`` that also makes the folders into which a container component writes, and shows what it made."""
 
     def construct_and_prepare(**about: Any) -> Any:
         executor_input = construct(**about)
+        saw_inputs(executor_input)
         outputs = executor_input.outputs
         paths = [parameter.output_file for parameter in outputs.parameters.values()]
         paths += [artifact.uri for group in outputs.artifacts.values() for artifact in group.artifacts]

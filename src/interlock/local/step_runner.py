@@ -6,6 +6,7 @@ import contextvars
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from interlock.local.command import LightweightCommand, parse_command
 from interlock.local.environments import Environment
@@ -24,6 +25,8 @@ class StepRun:
         self.log = log
         self.error = ""
         self.ran = False  # a task taken from the cache runs nothing
+        self.inputs: dict[str, Any] = {}
+        self.input_artifacts: dict[str, str] = {}
 
 
 current_step: contextvars.ContextVar[StepRun] = contextvars.ContextVar("current_step")

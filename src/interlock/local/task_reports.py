@@ -46,6 +46,17 @@ class TaskReports:
 
         return execute_and_report
 
+    def saw_inputs(self, executor_input: Any) -> None:
+        """Remember what goes into the current task: parameters by value, artifacts by URI."""
+        from google.protobuf import json_format
+
+        step = current_step.get()
+        inputs = executor_input.inputs
+        step.inputs = {name: json_format.MessageToDict(value) for name, value in inputs.parameter_values.items()}
+        step.input_artifacts = {
+            name: group.artifacts[0].uri for name, group in inputs.artifacts.items() if group.artifacts
+        }
+
     def started(self, name: str) -> StepRun:
         step = StepRun(self._new_log(name))
         self._events.task(name, "RUNNING", log=str(step.log))
@@ -53,15 +64,15 @@ class TaskReports:
 
     def succeeded(self, name: str, step: StepRun, outputs: dict[str, Any], *, cached: bool) -> None:
         state = "SKIPPED" if cached else "SUCCEEDED"  # the words of Vertex AI
-        self._events.task(name, state, log=str(step.log), **_split(outputs))
+        self._events.task(name, state, log=str(step.log), **_given(step), **_split(outputs))
 
     def failed(self, name: str, step: StepRun, error: str) -> None:
         if self._steps.cancelled:
-            self._events.task(name, "CANCELLED", log=str(step.log), error="cancelled")
+            self._events.task(name, "CANCELLED", log=str(step.log), error="cancelled", **_given(step))
             return
         with self._lock:
             self.first_failure = self.first_failure or f"task {name} failed: {error}"
-        self._events.task(name, "FAILED", log=str(step.log), error=error)
+        self._events.task(name, "FAILED", log=str(step.log), error=error, **_given(step))
 
     def _new_log(self, name: str) -> Path:
         with self._lock:
@@ -100,6 +111,10 @@ class _Report:
             self._reports.succeeded(self._name, self._step, self.outputs, cached=cached)
         else:
             self._reports.failed(self._name, self._step, self._step.error)
+
+
+def _given(step: StepRun) -> dict[str, Any]:
+    return {"inputs": step.inputs, "input_artifacts": step.input_artifacts}
 
 
 def _split(outputs: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -80,7 +80,9 @@ def test_job_runs_to_success_with_task_details(submit, sdk, emulator):
         "add": "SUCCEEDED",
         "add-2": "SUCCEEDED",
     }
-    assert details["add-2"].execution.metadata["output:Output"] == 43
+    metadata = details["add-2"].execution.metadata
+    assert metadata["output:Output"] == 43
+    assert metadata["input:a"] + metadata["input:b"] == 43
     assert details["add"].start_time <= details["add"].end_time
     found = sdk.PipelineJob.list(filter='display_name="addition" AND state="PIPELINE_STATE_SUCCEEDED"')
     assert job.resource_name in {entry.resource_name for entry in found}
