@@ -18,6 +18,10 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from interlock.errors import EvidenceError
 
 metadata = sa.MetaData()
 
@@ -56,16 +60,37 @@ rollout_journal = sa.Table(
 )
 
 
+class _FieldOfFirst(FunctionElement[Any]):
+    """(column, path, field): a field of the first element of a JSON array, as text, in each database's own way."""
+
+    inherit_cache = True
+
+
+@compiles(_FieldOfFirst)
+def _by_path(element: _FieldOfFirst, compiler: Any, **options: Any) -> str:
+    column, path, _ = element.clauses
+    return f"json_extract({compiler.process(column, **options)}, {compiler.process(path, **options)})"
+
+
+@compiles(_FieldOfFirst, "postgresql")
+def _by_operator(element: _FieldOfFirst, compiler: Any, **options: Any) -> str:
+    column, _, field = element.clauses
+    return f"(CAST({compiler.process(column, **options)} AS JSON) -> 0 ->> {compiler.process(field, **options)})"
+
+
 def _first(column: sa.Column[Any], field: str, kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
     """A field of the first element of a JSON array column."""
-    return sa.cast(sa.func.json_extract(column, f"$[0].{field}"), kind)
+    return sa.cast(_FieldOfFirst(column, sa.literal(f"$[0].{field}"), sa.literal(field)), kind)
 
 
-def serving_log() -> sa.Subquery:
+def serving_log(user_key: str = "") -> sa.Subquery:
     """One row per request: log_id, time, endpoint, deployed_model_id, model_version, row_key, probability,
     predicted, status, latency_ms. ``probability`` and ``predicted`` are null where the request failed.
+
+    ``user_key``: the field of an instance that names the user, as column ``user``.
     """
     log = request_response_log.c
+    user = [_first(log.request_payload, user_key, sa.String()).label("user")] if user_key else []
     return sa.select(
         log.log_id,
         log.logging_time.label("time"),
@@ -77,7 +102,18 @@ def serving_log() -> sa.Subquery:
         _first(log.response_payload, "label", sa.Integer()).label("predicted"),
         log.status,
         log.latency_ms,
+        *user,
     ).subquery("serving_log")
+
+
+def rows_of(engine: sa.Engine, statement: sa.Executable) -> list[dict[str, Any]]:
+    """What a query gives; :class:`EvidenceError` when the warehouse cannot answer."""
+    try:
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()]
+    except sa.exc.SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise EvidenceError(f"warehouse cannot be read: {reason}; nothing is promoted until it can") from error
 
 
 def open_warehouse(url: str, patience_seconds: float = 30.0) -> sa.Engine:

@@ -117,6 +117,8 @@ def recent(engine: sa.Engine, config: Config) -> tuple[dict[str, Sample], float]
     )
     with engine.connect() as connection:
         requests = connection.execute(all_of_them).scalar_one()
+    if config.strategy.unit == "user":
+        raise InputError("interlock plan draws single requests: with strategy.unit user it would promise too much")
     check = measure(
         engine,
         config.name,

@@ -112,6 +112,9 @@ class Strategy(Section, frozen=True, kw_only=True):
     ``maximum_candidate_requests`` bounds a hold. ``maximum_excess_cost``: cost of the candidate beyond what the
     champion would have had on as many requests; beyond it the candidate goes back whatever the evidence.
 
+    ``unit``: what the traffic is drawn by. Endpoints draw each request. Where a layer above keeps users on a version
+    it is ``user``, and ``user_key`` names the field of an instance that tells them apart.
+
     ``alpha``: chance of rolling back a sound candidate, over the whole rollout however often it is looked at;
     the same for promoting one that is worse than the last margin. ``attribution_seconds``: age at which a
     request's outcome must have arrived.
@@ -132,6 +135,8 @@ class Strategy(Section, frozen=True, kw_only=True):
     approval_seconds: Positive = 86_400.0
     freeze: list[Freeze] = []
     shadow: Shadow | None = None
+    unit: Literal["request", "user"] = "request"
+    user_key: str = ""
 
 
 class PostDeploy(Section, frozen=True, kw_only=True):

@@ -11,9 +11,9 @@ from interlock.config import Metric
 from interlock.report.run import RolloutReport
 from interlock.rollout import evidence
 from interlock.rollout.counts import Check, Sample
-from interlock.rollout.evidence import Floats, Prior, Strata
+from interlock.rollout.evidence import Floats, Strata
 from interlock.rollout.journal import Checked, Entry, Judged
-from interlock.rollout.strategy import Action, harm, noninferiority
+from interlock.rollout.strategy import Action, harm, noninferiority, scale
 
 Priors = dict[str, Sample]
 Means = tuple[float, float, float | None, float | None]
@@ -108,8 +108,8 @@ def means(metric: Metric, checks: Sequence[Check], prior: Priors, alpha: float) 
     if len(s.n_c) == 0:
         return math.nan, math.nan, None, None
     share = _comparable_share(s)
-    scale = _scale(metric, checks, prior)
-    bound = evidence.mean_bound(s, scale, alpha) if scale else None
+    before = scale(metric, checks, prior)
+    bound = evidence.mean_bound(s, before, alpha) if before else None
     low, high = (bound.low, bound.high) if bound else (None, None)
     return float((share * s.total_b / s.n_b).sum()), float((share * s.total_c / s.n_c).sum()), low, high
 
@@ -119,15 +119,3 @@ def _comparable_share(s: Strata) -> Floats:
     information: Floats = s.n_c * s.n_b / (s.n_c + s.n_b)
     total = float(information.sum())
     return information / total
-
-
-def _scale(metric: Metric, checks: Sequence[Check], prior: Priors) -> Prior | None:
-    """The champion's scale, as the strategy takes it."""
-    sample = Sample()
-    found = evidence.prior_of(prior.get(metric.name, sample))
-    for check in checks:
-        if found is not None:
-            break
-        sample = sample + check.champion.sample(metric.name)
-        found = evidence.prior_of(sample)
-    return found

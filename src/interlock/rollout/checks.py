@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -10,11 +10,12 @@ import sqlalchemy as sa
 from interlock.config import Cost, Metric
 from interlock.errors import EvidenceError
 from interlock.rollout.counters import Counters, PrometheusCounters
-from interlock.rollout.counts import Check, Sample
+from interlock.rollout.counts import Arm, Check, Sample
 from interlock.rollout.journal import Checked, RolloutJournal
 from interlock.rollout.measurement import Side, latest_log_id, measure, requests_since, watermark
 from interlock.rollout.rescoring import Paired, Rescorer, rescore
 from interlock.rollout.state import State, Stretch
+from interlock.rollout.users import measure_users
 
 PRIOR_ROWS = 20_000
 LEAST_SECONDS = 1.0  # counters of other systems are not looked at more often
@@ -25,6 +26,7 @@ class Source:
 
     ``attribution_seconds``: age at which a request's outcome must have arrived. ``settling_seconds``: rows logged
     within that time after a new split are in no check. ``counters``: where metrics of value ``counter`` are read.
+    ``user_key``: the field that names the user, where users are the unit; else ''.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Source:
         attribution_seconds: float,
         settling_seconds: float = 0.0,
         counters: Counters | None = None,
+        user_key: str = "",
     ) -> None:
         self.engine = engine
         self.endpoint = endpoint
@@ -44,20 +47,25 @@ class Source:
         self.attribution_seconds = attribution_seconds
         self.settling_seconds = settling_seconds
         self.counters = counters or PrometheusCounters()
+        self.user_key = user_key
 
     def prior(self, champion_deployed: str) -> dict[str, Sample]:
         """The champion's counts in the latest rows before the rollout."""
         last = latest_log_id(self.engine)
+        first = max(0, last - PRIOR_ROWS)
+        arms: dict[str, Side] = {champion_deployed: "champion"}
         check = measure(
             self.engine,
             self.endpoint,
-            {champion_deployed: "champion"},
-            after=max(0, last - PRIOR_ROWS),
+            arms,
+            after=first,
             until=last,
             weight=0,
             metrics=self.metrics,
             cost=self.cost,
         )
+        if self.user_key and check.requests:
+            check = self._by_user(check, arms, first, {})
         return check.champion.samples
 
     def take(self, journal: RolloutJournal, state: State, now: float) -> str:
@@ -71,7 +79,8 @@ class Source:
     def rescored(self, rescorer: Rescorer, state: State) -> Paired:
         """Costs of candidate and champion on the same requests since the promotion, as far as they are counted."""
         start, after = state.start, state.after_promotion
-        if not start.champion_deployed or not after:
+        priced = any(metric.value == "cost" for metric in self.metrics)
+        if not start.champion_deployed or not after or not priced:
             return Paired()
         return rescore(
             self.engine,
@@ -119,11 +128,33 @@ class Source:
                 metrics=self.metrics,
                 cost=self.cost,
             )
+            if self.user_key and check.requests:
+                check = self._by_user(check, arms, _users_since(state, stretch, after), start.prior)
             if check.requests:
                 check = self._with_counters(check, state, stretch, matured_before)
                 journal.append(Checked(check=check))
             if stretch.until is None or matured < stretch.until:
                 return  # later stretches hold only younger rows
+
+    def _by_user(self, check: Check, arms: Mapping[str, Side], since: int, prior: Mapping[str, Sample]) -> Check:
+        """The same check with its metrics summed by user, over everything after ``since``."""
+        counted = measure_users(
+            self.engine,
+            self.endpoint,
+            list(arms),
+            user_key=self.user_key,
+            since=since,
+            until=check.until,
+            metrics=self.metrics,
+            cost=self.cost,
+            prior=prior,
+        )
+        sides: dict[str, Arm] = {"champion": check.champion, "candidate": check.candidate}
+        changed = {
+            arms[deployed]: msgspec.structs.replace(sides[arms[deployed]], users=found.users, samples=found.samples)
+            for deployed, found in counted.items()
+        }
+        return msgspec.structs.replace(check, users_since=since, **changed)
 
     def _with_counters(self, check: Check, state: State, stretch: Stretch, matured_before: float) -> Check:
         """The same check with what other systems counted since the last one, at the same weight."""
@@ -147,3 +178,9 @@ class Source:
             }
             counted[name] = msgspec.structs.replace(arm, samples={**arm.samples, **samples})
         return msgspec.structs.replace(check, counted_to=until, **counted)
+
+
+def _users_since(state: State, stretch: Stretch, after: int) -> int:
+    """Where the step's users are counted from: what its first check began with, else ``after``."""
+    earlier = (check.users_since for check in (*state.checks, *state.after_promotion))
+    return next((since for since in earlier if since is not None and since >= stretch.after), after)

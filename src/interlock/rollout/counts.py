@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,6 +13,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     For a rate, ``total`` and ``nonzero`` are both the number of bad requests. ``levels`` counts the non-zero
     values one by one where they are few, as the kinds of mistakes are; it is empty where they are not known.
+    ``requests``: those behind the values where a value is the sum over a user's, else 0.
     """
 
     n: int = 0
@@ -19,6 +21,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     total: float = 0.0
     squares: float = 0.0
     levels: dict[float, int] = {}
+    requests: int = 0
 
     @property
     def mean(self) -> float:
@@ -45,12 +48,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
                 value: self.levels.get(value, 0) + other.levels.get(value, 0)
                 for value in sorted({*self.levels, *other.levels})
             },
+            requests=self.requests + other.requests,
         )
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """One version in one check: all requests, those answered (status < 400), and of these with an outcome.
 
+    ``users``: where they are the unit, those of the whole step so far.
     ``failed`` are the version's own errors (status >= 500); the rest was refused for the caller's mistake.
     """
 
@@ -58,6 +63,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     answered: int = 0
     failed: int = 0
     with_outcome: int = 0
+    users: int = 0
     samples: dict[str, Sample] = {}
 
     def sample(self, metric: str) -> Sample:
@@ -70,6 +76,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     ``weight``: percent of the traffic meant for the candidate. Late outcomes never reopen a check. ``counted_to``:
     moment (seconds since 1970) up to which metrics of other systems are counted; 0 where there are none.
+    ``users_since``: users are the unit, so the samples are of the whole step so far, after that log_id; None
+    where requests are.
     """
 
     after: int
@@ -78,6 +86,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     champion: Arm
     candidate: Arm
     counted_to: float = 0.0
+    users_since: int | None = None
 
     @property
     def requests(self) -> int:
@@ -96,18 +105,27 @@ def nonsense(check: Check) -> str:
             )
         for metric, s in arm.samples.items():
             finite = math.isfinite(s.total) and math.isfinite(s.squares)
-            positive = min(s.total, s.squares, *s.levels.values()) >= 0
-            most = math.inf if check.counted_to else arm.requests  # another system has its own total
+            by_user = check.users_since is not None  # linearised sums may be negative
+            positive = by_user or min(s.total, s.squares, *s.levels.values()) >= 0
+            most = (
+                arm.users if by_user else math.inf if check.counted_to else arm.requests
+            )  # another system has its own total
             if not (finite and positive and 0 <= s.nonzero <= s.n <= most):
                 return f"{where}: {metric} of the {name} is impossible: {s}; look at the query and its source"
     return ""
 
 
-def pooled(checks: list[Check], metric: str) -> tuple[Sample, Sample]:
+def disjoint(checks: Sequence[Check]) -> list[Check]:
+    """Checks whose samples have nothing in common: of those that count users, the last of each step."""
+    last = {check.users_since: number for number, check in enumerate(checks)}
+    return [c for number, c in enumerate(checks) if c.users_since is None or last[c.users_since] == number]
+
+
+def pooled(checks: Sequence[Check], metric: str) -> tuple[Sample, Sample]:
     """Champion's and candidate's counts over ``checks``: for reports and messages.
 
     Never for a comparison over several weights: the arms' shares differ, so pooled rates lie (Simpson).
     """
-    champion = sum((check.champion.sample(metric) for check in checks), Sample())
-    candidate = sum((check.candidate.sample(metric) for check in checks), Sample())
+    champion = sum((check.champion.sample(metric) for check in disjoint(checks)), Sample())
+    candidate = sum((check.candidate.sample(metric) for check in disjoint(checks)), Sample())
     return champion, candidate

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, lambertw, log_ndtr
 
-from interlock.rollout.counts import Check, Sample
+from interlock.rollout.counts import Check, Sample, disjoint
 
 Floats = npt.NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Bound(NamedTuple):
 
 def strata(checks: Sequence[Check], metric: str) -> Strata:
     """Checks where both arms have values; the others carry no comparison."""
-    pairs = [(check.candidate.sample(metric), check.champion.sample(metric)) for check in checks]
+    pairs = [(check.candidate.sample(metric), check.champion.sample(metric)) for check in disjoint(checks)]
     rows = [(c.n, b.n, c.total, b.total, c.squares, b.squares, b.nonzero) for c, b in pairs if c.n > 0 and b.n > 0]
     return Strata(*np.array(rows, dtype=float).reshape(-1, 7).T)
 

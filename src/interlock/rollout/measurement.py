@@ -8,9 +8,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from interlock.config import Cost, Metric
-from interlock.errors import EvidenceError
 from interlock.rollout.counts import Arm, Check, Sample
-from interlock.warehouse import outcomes, request_response_log, serving_log
+from interlock.warehouse import outcomes, request_response_log, rows_of, serving_log
 
 Side = Literal["champion", "candidate"]
 
@@ -33,7 +32,7 @@ def measure(
     Raises :class:`EvidenceError` when the warehouse cannot answer.
     """
     statement = counting(endpoint, list(arms), after=after, until=until, metrics=metrics)
-    counted = {arms[row["deployed_model_id"]]: _arm(row, metrics, cost) for row in _rows(engine, statement)}
+    counted = {arms[row["deployed_model_id"]]: _arm(row, metrics, cost) for row in rows_of(engine, statement)}
     return Check(
         after=after,
         until=until,
@@ -91,16 +90,16 @@ def watermark(engine: sa.Engine, endpoint: str, *, after: int, matured_before: f
         .limit(1)
     )
     newest = sa.select(sa.func.max(log.log_id)).where(log.endpoint == endpoint)
-    found = _rows(engine, sa.select(young.scalar_subquery().label("young"), newest.scalar_subquery().label("newest")))[
-        0
-    ]
+    found = rows_of(
+        engine, sa.select(young.scalar_subquery().label("young"), newest.scalar_subquery().label("newest"))
+    )[0]
     last = found["young"] - 1 if found["young"] is not None else found["newest"]
     return max(after, last or 0)
 
 
 def latest_log_id(engine: sa.Engine) -> int:
     """The highest log_id there is; 0 for an empty log."""
-    return int(_rows(engine, sa.select(sa.func.max(request_response_log.c.log_id).label("last")))[0]["last"] or 0)
+    return int(rows_of(engine, sa.select(sa.func.max(request_response_log.c.log_id).label("last")))[0]["last"] or 0)
 
 
 def requests_since(engine: sa.Engine, endpoint: str, deployed_model_id: str, *, after: int) -> int:
@@ -109,20 +108,11 @@ def requests_since(engine: sa.Engine, endpoint: str, deployed_model_id: str, *, 
     count = sa.select(sa.func.count().label("n")).where(
         log.endpoint == endpoint, log.log_id > after, log.deployed_model_id == deployed_model_id
     )
-    return int(_rows(engine, count)[0]["n"])
+    return int(rows_of(engine, count)[0]["n"])
 
 
 def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
-
-
-def _rows(engine: sa.Engine, statement: sa.Select[Any]) -> list[dict[str, Any]]:
-    try:
-        with engine.connect() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
-    except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise EvidenceError(f"warehouse cannot be read: {reason}; nothing is promoted until it can") from error
 
 
 def _arm(row: Mapping[str, Any], metrics: Sequence[Metric], cost: Cost) -> Arm:

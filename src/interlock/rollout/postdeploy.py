@@ -4,6 +4,10 @@ Cost is paired, row by row, by :mod:`interlock.rollout.rescoring`. Failures and 
 are compared with the champion's during the rollout, and only from 1 % of the requests on. The k-th look spends
 alpha / (k (k + 1)), so looking often is paid for. A first deployment has no champion: it must answer the minimum
 of requests nearly without errors.
+
+What the world paid (conversion, amount, a counter that is better when higher) and sums by user have no such control
+at all: they are judged after the promotion only where a holdback remains, by :func:`strategy.shown_worse`. The
+verdict names every metric that was not judged.
 """
 
 from __future__ import annotations
@@ -60,8 +64,11 @@ def assess(
                 reason = f"{shown} > {TOLERATED_SHARE:g}"
                 return "failed", verdict(VerdictKind.DEGRADED, "error", reason)
             return "passed", verdict(VerdictKind.HEALTHY, "error", f"{shown} <= {TOLERATED_SHARE:g}")
-        shown = "".join(f"{_means(m, rollout, after, paired)}; " for m in metrics if m.role == "business")
-        reason = f"{shown}{n} {what} >= {minimum}, no metric shown worse than +{post_deploy.margin:.0%}"
+        judged = [metric for metric in metrics if _has_control(metric, after)]
+        shown = "".join(f"{_means(m, rollout, after, paired)}; " for m in judged if m.role == "business")
+        rest = ", ".join(metric.name for metric in metrics if metric not in judged)
+        unjudged = f"; not judged without a holdback: {rest}" if rest and not strategy.holdback else ""
+        reason = f"{shown}{n} {what} >= {minimum}, no metric shown worse than +{post_deploy.margin:.0%}{unjudged}"
         return "passed", verdict(VerdictKind.HEALTHY, "", reason)
     kind = VerdictKind.ERROR if broken else VerdictKind.INCONCLUSIVE
     reason = broken or f"{n} {what} < {minimum}"
@@ -86,12 +93,19 @@ def _p_worse(metric: Metric, margin: float, rollout: Sequence[Check], after: Seq
     """One-sided p-value of "not worse than the margin", at one look."""
     if metric.value == "cost":
         return _p_paired(paired, margin)
-    if metric.is_mean or metric.up:
-        return 1.0  # what the world paid this week is no control for the next; a holdback is
+    if not _has_control(metric, after):
+        return 1.0
     champion, candidate = _samples(metric, rollout, after)
     if champion.n == 0 or candidate.n == 0 or candidate.mean <= TOLERATED_SHARE:
         return 1.0
     return evidence.rate_tail(champion, candidate, margin)
+
+
+def _has_control(metric: Metric, after: Sequence[Check]) -> bool:
+    """Whether there is something to compare with: what the world paid last week is no control for this one."""
+    if metric.value == "cost":
+        return True
+    return not (metric.is_mean or metric.up or any(check.users_since is not None for check in after))
 
 
 def _p_paired(paired: Paired, margin: float) -> float:

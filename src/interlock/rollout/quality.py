@@ -5,22 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from interlock.rollout.counts import Check
+from interlock.rollout.counts import Check, disjoint
 
 MISMATCH_P = 1e-6  # far beyond chance even when looked at thousands of times
 OUTCOME_SHARE_GAP = 0.05
 
 
 def split_mismatch(checks: Sequence[Check]) -> str:
-    """Sample-ratio mismatch: the candidate's share of the requests against the weights; '' if it fits."""
-    expected = sum(check.requests * check.weight / 100 for check in checks)
-    variance = sum(check.requests * check.weight / 100 * (1 - check.weight / 100) for check in checks)
-    got = sum(check.candidate.requests for check in checks)
+    """Sample-ratio mismatch: the candidate's share of the requests, or users, against the weights; '' if it fits."""
+    counts = [
+        (c.candidate.users, c.champion.users, c.weight / 100)
+        if c.users_since is not None
+        else (c.candidate.requests, c.champion.requests, c.weight / 100)
+        for c in disjoint(checks)
+    ]
+    expected = sum((mine + theirs) * share for mine, theirs, share in counts)
+    variance = sum((mine + theirs) * share * (1 - share) for mine, theirs, share in counts)
+    got = sum(mine for mine, _, _ in counts)
     p = math.erfc(abs(got - expected) / math.sqrt(2 * variance)) if variance > 0 else 1.0
     if p >= MISMATCH_P:
         return ""
+    unit = "users" if any(check.users_since is not None for check in checks) else "requests"
     return (
-        f"traffic split is not as set: candidate got {got} requests, {expected:.0f} expected, "
+        f"traffic split is not as set: candidate got {got} {unit}, {expected:.0f} expected, "
         f"p {p:.1g} < {MISMATCH_P:g}: the arms cannot be compared"
     )
 

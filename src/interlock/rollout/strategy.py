@@ -203,7 +203,7 @@ def _costly(strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Chec
         if metric.role != "business":
             continue
         s = evidence.strata(checks, metric.name)
-        excess = float((s.total_c - s.n_c * s.total_b / s.n_b).sum()) * (-1 if metric.up and metric.is_mean else 1)
+        excess = float((s.total_c - s.n_c * s.total_b / s.n_b).sum()) * (-1 if _counts_good(metric, checks) else 1)
         if excess > limit:
             reason = f"{_means(metric, checks)}: excess cost {excess:.4g} > {limit:g}, whatever the evidence"
             return _Finding(Action.ROLL_BACK, VerdictKind.DEGRADED, metric.name, reason)
@@ -237,13 +237,13 @@ def _log_harm(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample],
     s = evidence.strata(checks, metric.name)
     if len(s.n_c) == 0:
         return 0.0
-    if not metric.is_mean:
+    if not _is_mean(metric, checks):
         return float(evidence.rate_harm(s)[-1])
     if metric.cap is not None and not metric.up and all(_has_levels(check, metric) for check in checks):
         before = prior.get(metric.name, Sample())
         return float(evidence.betting_harm(evidence.levels(checks, metric.name), metric.cap, before)[-1])
-    scale = _scale(metric, checks, prior)
-    return float(evidence.mean_harm(s, scale, alpha, up=metric.up)[-1]) if scale else 0.0
+    known = scale(metric, checks, prior)
+    return float(evidence.mean_harm(s, known, alpha, up=metric.up)[-1]) if known else 0.0
 
 
 def _has_levels(check: Check, metric: Metric) -> bool:
@@ -254,31 +254,41 @@ def _log_noninferiority(
     metric: Metric, checks: Sequence[Check], margin: float, prior: dict[str, Sample], alpha: float
 ) -> float:
     s = evidence.strata(checks, metric.name)
-    scale = _scale(metric, checks, prior)
-    if len(s.n_c) == 0 or scale is None:
+    before = scale(metric, checks, prior)
+    if len(s.n_c) == 0 or before is None:
         return 0.0
     margin = margin if metric.margin is None else metric.margin
-    if metric.is_mean:
-        return float(evidence.mean_noninferiority(s, margin, scale, alpha, up=metric.up)[-1])
-    return float(evidence.rate_noninferiority(s, margin, scale.mean, up=metric.up)[-1])
+    if _is_mean(metric, checks):
+        return float(evidence.mean_noninferiority(s, margin, before, alpha, up=metric.up)[-1])
+    return float(evidence.rate_noninferiority(s, margin, before.mean, up=metric.up)[-1])
 
 
-def _scale(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample]) -> evidence.Prior | None:
+def scale(metric: Metric, checks: Sequence[Check], prior: dict[str, Sample]) -> evidence.Prior | None:
     """From before the rollout, else from the champion's first checks; once it exists it never changes."""
-    sample = Sample()
-    found = evidence.prior_of(prior.get(metric.name, sample))
-    for check in checks:
+    found = evidence.prior_of(prior.get(metric.name, Sample()))
+    for number in range(1, len(checks) + 1):
         if found is not None:
             break
-        sample = sample + check.champion.sample(metric.name)
-        found = evidence.prior_of(sample)
+        found = evidence.prior_of(pooled(checks[:number], metric.name)[0])
     return found
 
 
+def _is_mean(metric: Metric, checks: Sequence[Check]) -> bool:
+    """Whether values are averaged: means of requests, and everything that is summed by user."""
+    return metric.is_mean or any(check.users_since is not None for check in checks)
+
+
+def _counts_good(metric: Metric, checks: Sequence[Check]) -> bool:
+    """Whether its values are good ones. A rate counts bad requests, whatever its direction."""
+    return metric.up and _is_mean(metric, checks)
+
+
 def _means(metric: Metric, checks: Sequence[Check]) -> str:
-    champion, candidate = pooled(list(checks), metric.name)
-    shown = [1 - arm.mean if metric.up and not metric.is_mean else arm.mean for arm in (candidate, champion)]
-    return f"{metric.name}: candidate {shown[0]:.4g} vs champion {shown[1]:.4g}"
+    champion, candidate = pooled(checks, metric.name)
+    as_good = metric.up and not _is_mean(metric, checks)
+    shown = [1 - arm.mean if as_good else arm.mean for arm in (candidate, champion)]
+    per = " per user" if any(check.users_since is not None for check in checks) else ""
+    return f"{metric.name}{per}: candidate {shown[0]:.4g} vs champion {shown[1]:.4g}"
 
 
 def _number(log_e: float) -> str:
