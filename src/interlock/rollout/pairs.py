@@ -63,6 +63,61 @@ class ShadowCheck(msgspec.Struct, frozen=True, kw_only=True):
         return sum(cell.rows for cell in self.cells)
 
 
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """How the answers of a shadow compare, over all its checks.
+
+    ``distance``: mean absolute difference of the scores. ``*_ms``: mean latency. ``*_bias``: mean score minus share
+    of outcomes that are 1, None without outcomes. ``slices``: ``column=value`` -> (answered, changed decisions),
+    the largest share of changed ones first.
+    """
+
+    sent: int
+    failed: int
+    flips: int
+    distance: float
+    champion_ms: float
+    candidate_ms: float
+    champion_bias: float | None
+    candidate_bias: float | None
+    slices: dict[str, tuple[int, int]]
+
+    def __str__(self) -> str:
+        answered = self.sent - self.failed
+        parts = [f"{self.flips} of {answered} decisions changed, scores {self.distance:.3g} apart"]
+        if self.slices and self.flips:
+            name, (rows, flips) = next(iter(self.slices.items()))
+            parts.append(f"most in {name} ({flips} of {rows})")
+        if self.champion_bias is not None:
+            parts.append(f"scores above outcomes by {self.candidate_bias:+.3g} vs {self.champion_bias:+.3g}")
+        parts.append(f"{self.candidate_ms:.3g} ms vs {self.champion_ms:.3g} ms")
+        return "; ".join(parts)
+
+
+def compared(checks: Sequence[ShadowCheck]) -> Comparison | None:
+    """All checks together; None while nothing was answered."""
+    answered = sum(check.answered for check in checks)
+    if not answered:
+        return None
+    known = sum(check.with_outcome for check in checks)
+    champion, candidate, truth = (sum(check.scores[i] for check in checks) for i in range(3))
+    slices: dict[str, tuple[int, int]] = {}
+    for check in checks:
+        for name, (rows, flips) in check.slices.items():
+            before = slices.get(name, (0, 0))
+            slices[name] = (before[0] + rows, before[1] + flips)
+    return Comparison(
+        sent=sum(check.sent for check in checks),
+        failed=sum(check.failed for check in checks),
+        flips=sum(check.flips for check in checks),
+        distance=sum(check.distance for check in checks) / answered,
+        champion_ms=sum(check.champion_ms for check in checks) / answered,
+        candidate_ms=sum(check.candidate_ms for check in checks) / answered,
+        champion_bias=(champion - truth) / known if known else None,
+        candidate_bias=(candidate - truth) / known if known else None,
+        slices=dict(sorted(slices.items(), key=lambda item: (-item[1][1] / item[1][0], item[0]))),
+    )
+
+
 def pooled_costs(checks: Sequence[ShadowCheck]) -> dict[tuple[float, float], int]:
     """(champion's cost, candidate's cost) -> rows, over all checks. Order does not matter to a fixed bet."""
     counts: dict[tuple[float, float], int] = {}

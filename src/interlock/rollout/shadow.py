@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from interlock.config import Cost, Shadow
 from interlock.contracts import Verdict, VerdictKind
 from interlock.errors import EndpointError, EvidenceError
-from interlock.rollout.pairs import Cell, ShadowCheck, paired_harm, paired_noninferiority, pooled_costs
+from interlock.rollout.pairs import Cell, ShadowCheck, compared, paired_harm, paired_noninferiority, pooled_costs
 from interlock.rollout.strategy import Action, Decision
 from interlock.warehouse import outcomes, request_response_log, serving_log
 
@@ -119,7 +119,7 @@ def decide_shadow(
 
     limit = 1 / alpha
     if (harm := paired_harm(costs, cap)) >= math.log(limit):
-        reason = f"{means}, e-value {_number(harm)} >= {limit:g}: worse"
+        reason = f"{means}, e-value {_number(harm)} >= {limit:g}: worse; {compared(checks)}"
         return decision(Action.ROLL_BACK, VerdictKind.DEGRADED, "cost", reason)
     for what, count, of, most in (
         ("requests failed", failed, sent, plan.maximum_error_share),
@@ -131,11 +131,12 @@ def decide_shadow(
             return decision(Action.ROLL_BACK, VerdictKind.DEGRADED, what.replace(" ", "_"), reason)
     sound = paired_noninferiority(costs, cap, plan.margin)
     shown = f"{means or 'no outcome yet'}; not worse than +{plan.margin:.0%}: e-value {_number(sound)}"
-    flipped = f", {flips} of {answered} decisions changed"
+    answers = compared(checks)
+    told = f"; {answers}" if answers else ""
     if not problem and sound >= math.log(limit) and known >= plan.minimum_requests:
-        return decision(Action.CONTINUE, VerdictKind.HEALTHY, "cost", f"{shown} >= {limit:g}{flipped}")
+        return decision(Action.CONTINUE, VerdictKind.HEALTHY, "cost", f"{shown} >= {limit:g}{told}")
     kind = VerdictKind.ERROR if problem else VerdictKind.INCONCLUSIVE
-    reason = problem or f"{shown}, {known} requests with outcome of {plan.minimum_requests}{flipped}"
+    reason = problem or f"{shown}, {known} requests with outcome of {plan.minimum_requests}{told}"
     if seconds >= plan.deadline_seconds:
         action = Action.ROLL_BACK if on_deadline == "roll back" else Action.HOLD
         reason = f"{seconds:.0f} s >= deadline {plan.deadline_seconds:g} s; {reason}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interlock.rollout.pairs import Cell, ShadowCheck, paired_harm, paired_noninferiority, pooled_costs
+from interlock.rollout.pairs import Cell, ShadowCheck, compared, paired_harm, paired_noninferiority, pooled_costs
 
 COSTS = [(0.0, 0.0), (1.0, 1.0), (5.0, 5.0), (1.0, 0.0), (0.0, 1.0), (5.0, 0.0), (0.0, 5.0)]
 SOUND = np.array([0.83, 0.08, 0.03, 0.02, 0.02, 0.01, 0.01])
@@ -55,3 +55,20 @@ def test_cap_bounds_a_cost():
 def test_checks_are_pooled():
     checks = [ShadowCheck(after=0, until=1, cells=[Cell(0.0, 1.0, 2)]), ShadowCheck(after=1, until=2)]
     assert pooled_costs([*checks, *checks]) == {(0.0, 1.0): 4}
+
+
+def test_the_comparison_of_all_checks_reads_as_one_sentence():
+    one = {
+        "sent": 11, "failed": 1, "flips": 2, "distance": 0.5, "champion_ms": 10.0, "candidate_ms": 30.0,
+        "cells": [Cell(0.0, 1.0, 5)], "slices": {"carrier=UA": [6, 0], "carrier=B6": [4, 2]}, "scores": (2.0, 3.0, 1.0),
+    }  # fmt: skip
+    checks = [ShadowCheck(after=0, until=11, **one), ShadowCheck(after=11, until=22, **one)]
+    found = compared(checks)
+    assert (found.sent, found.failed, found.flips) == (22, 2, 4)
+    assert list(found.slices.items())[0] == ("carrier=B6", (8, 4))
+    assert (found.champion_bias, found.candidate_bias) == pytest.approx((0.2, 0.4))
+    assert str(found) == (
+        "4 of 20 decisions changed, scores 0.05 apart; most in carrier=B6 (4 of 8); "
+        "scores above outcomes by +0.4 vs +0.2; 3 ms vs 1 ms"
+    )
+    assert compared([ShadowCheck(after=0, until=5, sent=5, failed=5)]) is None
