@@ -83,14 +83,14 @@ def _first(column: sa.Column[Any], field: str, kind: sa.types.TypeEngine[Any]) -
     return sa.cast(_FieldOfFirst(column, sa.literal(f"$[0].{field}"), sa.literal(field)), kind)
 
 
-def serving_log(user_key: str = "") -> sa.Subquery:
+def serving_log(field: str = "") -> sa.Subquery:
     """One row per request: log_id, time, endpoint, deployed_model_id, model_version, row_key, probability,
     predicted, status, latency_ms. ``probability`` and ``predicted`` are null where the request failed.
 
-    ``user_key``: the field of an instance that names the user, as column ``user``.
+    ``field``: one more field of the instance, as text, in a column of that name.
     """
     log = request_response_log.c
-    user = [_first(log.request_payload, user_key, sa.String()).label("user")] if user_key else []
+    given = [_first(log.request_payload, field, sa.String()).label("field")] if field else []
     return sa.select(
         log.log_id,
         log.logging_time.label("time"),
@@ -102,7 +102,7 @@ def serving_log(user_key: str = "") -> sa.Subquery:
         _first(log.response_payload, "label", sa.Integer()).label("predicted"),
         log.status,
         log.latency_ms,
-        *user,
+        *given,
     ).subquery("serving_log")
 
 

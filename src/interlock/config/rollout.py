@@ -113,7 +113,9 @@ class Strategy(Section, frozen=True, kw_only=True):
     champion would have had on as many requests; beyond it the candidate goes back whatever the evidence.
 
     ``unit``: what the traffic is drawn by. Endpoints draw each request. Where a layer above keeps users on a version
-    it is ``user``, and ``user_key`` names the field of an instance that tells them apart.
+    it is ``user``, and ``user_key`` names the field of an instance that tells them apart. ``stratify_by``: a field
+    with few values that says much about the outcome; requests are then compared within each value, which needs fewer
+    of them and stays exact for rates.
 
     ``alpha``: chance of rolling back a sound candidate, over the whole rollout however often it is looked at;
     the same for promoting one that is worse than the last margin. ``attribution_seconds``: age at which a
@@ -137,6 +139,7 @@ class Strategy(Section, frozen=True, kw_only=True):
     shadow: Shadow | None = None
     unit: Literal["request", "user"] = "request"
     user_key: str = ""
+    stratify_by: str = ""
 
 
 class PostDeploy(Section, frozen=True, kw_only=True):

@@ -26,7 +26,8 @@ class Source:
 
     ``attribution_seconds``: age at which a request's outcome must have arrived. ``settling_seconds``: rows logged
     within that time after a new split are in no check. ``counters``: where metrics of value ``counter`` are read.
-    ``user_key``: the field that names the user, where users are the unit; else ''.
+    ``user_key``: the field that names the user, where users are the unit; else ''. ``covariate``: the field within
+    whose values requests are compared; else ''.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Source:
         settling_seconds: float = 0.0,
         counters: Counters | None = None,
         user_key: str = "",
+        covariate: str = "",
     ) -> None:
         self.engine = engine
         self.endpoint = endpoint
@@ -48,6 +50,7 @@ class Source:
         self.settling_seconds = settling_seconds
         self.counters = counters or PrometheusCounters()
         self.user_key = user_key
+        self.covariate = covariate
 
     def prior(self, champion_deployed: str) -> dict[str, Sample]:
         """The champion's counts in the latest rows before the rollout."""
@@ -127,6 +130,7 @@ class Source:
                 weight=stretch.weight,
                 metrics=self.metrics,
                 cost=self.cost,
+                covariate=self.covariate,
             )
             if self.user_key and check.requests:
                 check = self._by_user(check, arms, _users_since(state, stretch, after), start.prior)

@@ -55,7 +55,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
     """One version in one check: all requests, those answered (status < 400), and of these with an outcome.
 
-    ``users``: where they are the unit, those of the whole step so far.
+    ``users``: where they are the unit, those of the whole step so far. ``strata``: value of the covariate -> metric
+    -> the part of its sample with that value; empty without a covariate.
+
     ``failed`` are the version's own errors (status >= 500); the rest was refused for the caller's mistake.
     """
 
@@ -65,6 +67,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     with_outcome: int = 0
     users: int = 0
     samples: dict[str, Sample] = {}
+    strata: dict[str, dict[str, Sample]] = {}
 
     def sample(self, metric: str) -> Sample:
         """Counts of ``metric``; empty where it was not measured."""
@@ -113,6 +116,20 @@ def nonsense(check: Check) -> str:
             if not (finite and positive and 0 <= s.nonzero <= s.n <= most):
                 return f"{where}: {metric} of the {name} is impossible: {s}; look at the query and its source"
     return ""
+
+
+def pairs(checks: Sequence[Check], metric: str) -> list[tuple[Sample, Sample]]:
+    """(candidate, champion) of everything that is compared within itself: checks, or in them values of a covariate."""
+    found = []
+    for check in disjoint(checks):
+        mine, theirs = (
+            {v: s[metric] for v, s in arm.strata.items() if metric in s} for arm in (check.candidate, check.champion)
+        )
+        if mine or theirs:
+            found += [(mine.get(value, Sample()), theirs.get(value, Sample())) for value in sorted({*mine, *theirs})]
+        else:
+            found.append((check.candidate.sample(metric), check.champion.sample(metric)))
+    return found
 
 
 def disjoint(checks: Sequence[Check]) -> list[Check]:

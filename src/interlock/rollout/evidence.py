@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, lambertw, log_ndtr
 
-from interlock.rollout.counts import Check, Sample, disjoint
+from interlock.rollout.counts import Check, Sample, pairs
 
 Floats = npt.NDArray[np.float64]
 
@@ -70,9 +70,9 @@ class Bound(NamedTuple):
 
 
 def strata(checks: Sequence[Check], metric: str) -> Strata:
-    """Checks where both arms have values; the others carry no comparison."""
-    pairs = [(check.candidate.sample(metric), check.champion.sample(metric)) for check in disjoint(checks)]
-    rows = [(c.n, b.n, c.total, b.total, c.squares, b.squares, b.nonzero) for c, b in pairs if c.n > 0 and b.n > 0]
+    """Checks, or values of the covariate in them, where both arms have values; the others carry no comparison."""
+    both = [(c, b) for c, b in pairs(checks, metric) if c.n > 0 and b.n > 0]
+    rows = [(c.n, b.n, c.total, b.total, c.squares, b.squares, b.nonzero) for c, b in both]
     return Strata(*np.array(rows, dtype=float).reshape(-1, 7).T)
 
 

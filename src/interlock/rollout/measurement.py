@@ -8,10 +8,12 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from interlock.config import Cost, Metric
+from interlock.errors import EvidenceError
 from interlock.rollout.counts import Arm, Check, Sample
 from interlock.warehouse import outcomes, request_response_log, rows_of, serving_log
 
 Side = Literal["champion", "candidate"]
+MOST_VALUES = 50  # of a covariate: with more, hardly any holds requests of both versions
 
 
 def measure(
@@ -24,35 +26,63 @@ def measure(
     weight: int,
     metrics: Sequence[Metric],
     cost: Cost,
+    covariate: str = "",
 ) -> Check:
     """Count the log rows ``after`` < log_id <= ``until`` of ``endpoint``.
 
     ``arms`` says which deployed model id is which arm; rows of others are left out. A server error (status
     >= 500) is the version's fault; a refused request (4xx) is the caller's and counts in no metric.
-    Raises :class:`EvidenceError` when the warehouse cannot answer.
+    ``covariate``: a field of the instance; the counts are kept by its values too.
+    Raises :class:`EvidenceError` when the warehouse cannot answer, or the covariate has too many values.
     """
-    statement = counting(endpoint, list(arms), after=after, until=until, metrics=metrics)
-    counted = {arms[row["deployed_model_id"]]: _arm(row, metrics, cost) for row in rows_of(engine, statement)}
-    return Check(
-        after=after,
-        until=until,
-        weight=weight,
-        champion=counted.get("champion", Arm()),
-        candidate=counted.get("candidate", Arm()),
+    statement = counting(endpoint, list(arms), after=after, until=until, metrics=metrics, covariate=covariate)
+    parts: dict[Side, dict[str, Arm]] = {"champion": {}, "candidate": {}}
+    for row in rows_of(engine, statement):
+        parts[arms[row["deployed_model_id"]]][str(row.get("covariate"))] = _arm(row, metrics, cost)
+    for found in parts.values():
+        if len(found) > MOST_VALUES:
+            raise EvidenceError(
+                f"strategy.stratify_by: {covariate} has {len(found)} values in one check, more than {MOST_VALUES}: "
+                "give a field with few"
+            )
+    champion, candidate = (_whole(parts[side], stratified=bool(covariate)) for side in ("champion", "candidate"))
+    return Check(after=after, until=until, weight=weight, champion=champion, candidate=candidate)
+
+
+def _whole(parts: Mapping[str, Arm], *, stratified: bool) -> Arm:
+    """One arm from its parts by value of the covariate."""
+    names = {name for part in parts.values() for name in part.samples}
+    return Arm(
+        requests=sum(part.requests for part in parts.values()),
+        answered=sum(part.answered for part in parts.values()),
+        failed=sum(part.failed for part in parts.values()),
+        with_outcome=sum(part.with_outcome for part in parts.values()),
+        samples={name: sum((part.sample(name) for part in parts.values()), Sample()) for name in sorted(names)},
+        strata={value: part.samples for value, part in parts.items()} if stratified else {},
     )
 
 
 def counting(
-    endpoint: str, deployed_model_ids: list[str], *, after: int, until: int, metrics: Sequence[Metric]
+    endpoint: str,
+    deployed_model_ids: list[str],
+    *,
+    after: int,
+    until: int,
+    metrics: Sequence[Metric],
+    covariate: str = "",
 ) -> sa.Select[Any]:
-    """The statement behind :func:`measure`: requests, outcomes and kinds of mistakes by deployed model."""
-    log = serving_log()
+    """The statement behind :func:`measure`: requests, outcomes and kinds of mistakes by deployed model, and by the
+    values of the ``covariate`` where there is one.
+    """
+    log = serving_log(covariate)
+    by = [log.c.deployed_model_id, *([log.c.field] if covariate else [])]
     answered = log.c.status < 400
     known = sa.and_(answered, log.c.predicted.is_not(None), outcomes.c.outcome.is_not(None))
     slow = {m.name: m.slow_ms for m in metrics if m.value == "slow"}
     return (
         sa.select(
             log.c.deployed_model_id,
+            *([log.c.field.label("covariate")] if covariate else []),
             sa.func.count().label("requests"),
             _count(answered).label("answered"),
             _count(log.c.status >= 500).label("failed"),
@@ -73,7 +103,7 @@ def counting(
             log.c.log_id <= until,
             log.c.deployed_model_id.in_(deployed_model_ids),
         )
-        .group_by(log.c.deployed_model_id)
+        .group_by(*by)
     )
 
 

@@ -94,7 +94,7 @@ def _by_user(
         for letter, value in zip("xy", pair, strict=True)
     ]
     return (
-        sa.select(log.c.deployed_model_id, log.c.user, sa.func.count().label("requests"), *sums)
+        sa.select(log.c.deployed_model_id, log.c.field, sa.func.count().label("requests"), *sums)
         .select_from(log.outerjoin(outcomes, log.c.row_key == outcomes.c.row_key))
         .where(
             log.c.endpoint == endpoint,
@@ -102,7 +102,7 @@ def _by_user(
             log.c.log_id <= until,
             log.c.deployed_model_id.in_(list(deployed_model_ids)),
         )
-        .group_by(log.c.deployed_model_id, log.c.user)
+        .group_by(log.c.deployed_model_id, log.c.field)
         .subquery("by_user")
     )
 
@@ -174,7 +174,7 @@ def _linearised(by_version: Mapping[str, _Sums], before: Sample | None) -> dict[
 
 def _require_users(engine: sa.Engine, by_user: sa.Subquery, user_key: str) -> None:
     nobody = sa.select(sa.func.coalesce(sa.func.sum(by_user.c.requests), 0).label("requests")).where(
-        by_user.c.user.is_(None)
+        by_user.c.field.is_(None)
     )
     nameless = rows_of(engine, nobody)[0]["requests"]
     if nameless:
@@ -182,7 +182,7 @@ def _require_users(engine: sa.Engine, by_user: sa.Subquery, user_key: str) -> No
             f"{nameless} requests carry no field {user_key!r}: send strategy.user_key with every request, "
             "or set strategy.unit to request"
         )
-    versions = sa.select(by_user.c.user, sa.func.count().label("versions")).group_by(by_user.c.user).subquery()
+    versions = sa.select(by_user.c.field, sa.func.count().label("versions")).group_by(by_user.c.field).subquery()
     moved = sa.func.coalesce(sa.func.sum(_number((versions.c.versions > 1, 1.0))), 0)
     count = sa.select(sa.func.count().label("users"), moved.label("both")).select_from(versions)
     row = rows_of(engine, count)[0]

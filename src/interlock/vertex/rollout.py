@@ -44,6 +44,7 @@ def open_rollout(place: Place, config: Config, rollout_id: str, patience_seconds
         config.strategy.settling_seconds,
         cloud_counters(place),
         config.strategy.user_key,
+        config.strategy.stratify_by,
     )
     return Rollout(ports, source, config.strategy)
 

@@ -65,7 +65,7 @@ def test_the_comparison_of_all_checks_reads_as_one_sentence():
     checks = [ShadowCheck(after=0, until=11, **one), ShadowCheck(after=11, until=22, **one)]
     found = compared(checks)
     assert (found.sent, found.failed, found.flips) == (22, 2, 4)
-    assert list(found.slices.items())[0] == ("carrier=B6", (8, 4))
+    assert next(iter(found.slices.items())) == ("carrier=B6", (8, 4))
     assert (found.champion_bias, found.candidate_bias) == pytest.approx((0.2, 0.4))
     assert str(found) == (
         "4 of 20 decisions changed, scores 0.05 apart; most in carrier=B6 (4 of 8); "

@@ -193,7 +193,7 @@ REVENUE = [Metric(name="revenue", value="amount", role="business", cap=50.0)]
 PRIOR = {"revenue": Sample(n=1000, nonzero=900, total=6000.0, squares=120_000.0, requests=6000)}
 
 
-def false_alarms(by_user, runs, looks=40):
+def false_alarms(by_user, runs=100, looks=20):
     rng = np.random.default_rng(9)
     limit = np.log(20)
     return np.mean(
@@ -209,7 +209,7 @@ def false_alarms(by_user, runs, looks=40):
 
 
 def test_sound_candidates_go_back_too_often_by_request_and_not_by_user():
-    by_user, by_request = false_alarms(True, 150), false_alarms(False, 150)
+    by_user, by_request = false_alarms(True), false_alarms(False)
     assert by_user <= 0.05
     assert by_request > 3 * max(by_user, 0.01)
 
