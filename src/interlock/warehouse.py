@@ -78,6 +78,14 @@ def _by_operator(element: _FieldOfFirst, compiler: Any, **options: Any) -> str:
     return f"(CAST({compiler.process(column, **options)} AS JSON) -> 0 ->> {compiler.process(field, **options)})"
 
 
+@compiles(_FieldOfFirst, "bigquery")
+def _by_value(element: _FieldOfFirst, compiler: Any, **options: Any) -> str:
+    """JSON_EXTRACT would give text with its quotes; the path must be there when the statement is planned."""
+    column, path, _ = element.clauses
+    literal = compiler.process(path, **{**options, "literal_binds": True})
+    return f"JSON_VALUE({compiler.process(column, **options)}, {literal})"
+
+
 def _first(column: sa.Column[Any], field: str, kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
     """A field of the first element of a JSON array column."""
     return sa.cast(_FieldOfFirst(column, sa.literal(f"$[0].{field}"), sa.literal(field)), kind)
@@ -106,14 +114,18 @@ def serving_log(field: str = "") -> sa.Subquery:
     ).subquery("serving_log")
 
 
-def rows_of(engine: sa.Engine, statement: sa.Executable) -> list[dict[str, Any]]:
-    """What a query gives; :class:`EvidenceError` when the warehouse cannot answer."""
+def reason_of(error: sa.exc.SQLAlchemyError) -> str:
+    """What the database says, in its first line: SQLAlchemy adds the statement and a link."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def rows_of(engine: sa.Engine, statement: sa.Executable, what: str = "warehouse") -> list[dict[str, Any]]:
+    """What a query gives; :class:`EvidenceError` when ``what`` it reads cannot answer."""
     try:
         with engine.connect() as connection:
             return [dict(row) for row in connection.execute(statement).mappings()]
     except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise EvidenceError(f"warehouse cannot be read: {reason}; nothing is promoted until it can") from error
+        raise EvidenceError(f"{what} cannot be read: {reason_of(error)}; nothing is promoted until it can") from error
 
 
 def open_warehouse(url: str, patience_seconds: float = 30.0) -> sa.Engine:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from interlock.config import Config
 from interlock.errors import EvidenceError
 from interlock.rollout.measurement import latest_log_id, measure
-from interlock.warehouse import request_response_log
+from interlock.warehouse import reason_of, request_response_log
 
 NEWEST_ROWS, PERCENTILE_ROWS = 40_000, 5_000  # enough to see, little enough to ask for every second
 WINDOW_SECONDS = 60.0
@@ -143,5 +143,4 @@ def _rows(engine: sa.Engine, query: sa.Select[Any]) -> list[Any]:
         with engine.connect() as connection:
             return list(connection.execute(query).all())
     except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise EvidenceError(f"serving log cannot be read: {reason}") from error
+        raise EvidenceError(f"serving log cannot be read: {reason_of(error)}") from error

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from interlock.errors import EvidenceError
 from interlock.rollout.journal import (
     Aborted,
     Entry,
@@ -18,7 +17,7 @@ from interlock.rollout.journal import (
     Settled,
     Started,
 )
-from interlock.warehouse import rollout_journal
+from interlock.warehouse import rollout_journal, rows_of
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,12 +92,7 @@ def _is_order(entry: Entry, endpoint: str) -> bool:
 def _journals(engine: sa.Engine) -> list[tuple[str, list[Entry]]]:
     c = rollout_journal.c
     query = sa.select(c.rollout).group_by(c.rollout).order_by(sa.func.min(c.entry))
-    try:
-        with engine.connect() as connection:
-            ids = list(connection.execute(query).scalars())
-    except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise EvidenceError(f"rollout journal cannot be read: {reason}") from error
+    ids = [row["rollout"] for row in rows_of(engine, query, "rollout journal")]
     return [(id_, RolloutJournal(engine, id_).entries()) for id_ in ids]
 
 

@@ -27,7 +27,7 @@ from interlock.contracts import Verdict
 from interlock.errors import ContractError, EvidenceError
 from interlock.rollout.counts import Check, Sample
 from interlock.rollout.pairs import ShadowCheck
-from interlock.warehouse import rollout_journal
+from interlock.warehouse import reason_of, rollout_journal
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -218,7 +218,7 @@ class RolloutJournal:
             with self.engine.begin() as connection:
                 connection.execute(rollout_journal.insert(), row)
         except sa.exc.SQLAlchemyError as error:
-            raise EvidenceError(f"rollout journal cannot be written: {_first_line(error)}") from error
+            raise EvidenceError(f"rollout journal cannot be written: {reason_of(error)}") from error
 
     def entries(self) -> list[Entry]:
         """Everything written so far, oldest first."""
@@ -228,7 +228,7 @@ class RolloutJournal:
             with self.engine.connect() as connection:
                 rows = connection.execute(query).all()
         except sa.exc.SQLAlchemyError as error:
-            raise EvidenceError(f"rollout journal cannot be read: {_first_line(error)}") from error
+            raise EvidenceError(f"rollout journal cannot be read: {reason_of(error)}") from error
         return [Entry(number=number, time=when, event=self._event(number, text)) for number, when, text in rows]
 
     def _event(self, number: int, text: str) -> AnyEvent:
@@ -259,7 +259,3 @@ class LossyJournal(RolloutJournal):
             except EvidenceError as error:
                 self.problem = str(error)
         self.lost.append(event)
-
-
-def _first_line(error: sa.exc.SQLAlchemyError) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -14,8 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from interlock.config import Cost
-from interlock.errors import EvidenceError
-from interlock.warehouse import outcomes, request_response_log, serving_log
+from interlock.warehouse import outcomes, request_response_log, rows_of, serving_log
 
 SAMPLE = 5000
 
@@ -88,9 +87,7 @@ def _price(label: int, outcome: int, cost: Cost) -> float:
     return cost.false_positive if label else cost.false_negative
 
 
-def _answered(
-    engine: sa.Engine, endpoint: str, deployed_model_id: str, after: int, until: int
-) -> Sequence[sa.RowMapping]:
+def _answered(engine: sa.Engine, endpoint: str, deployed_model_id: str, after: int, until: int) -> list[dict[str, Any]]:
     log = serving_log()
     raw = request_response_log.c
     statement = (
@@ -110,9 +107,4 @@ def _answered(
         .order_by(log.c.log_id)
         .limit(SAMPLE)
     )
-    try:
-        with engine.connect() as connection:
-            return connection.execute(statement).mappings().all()
-    except sa.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise EvidenceError(f"warehouse cannot be read: {reason}; nothing is promoted until it can") from error
+    return rows_of(engine, statement)

@@ -22,10 +22,10 @@ import sqlalchemy as sa
 
 from interlock.config import Cost, Shadow
 from interlock.contracts import Verdict, VerdictKind
-from interlock.errors import EndpointError, EvidenceError
+from interlock.errors import EndpointError
 from interlock.rollout.pairs import Cell, ShadowCheck, compared, paired_harm, paired_noninferiority, pooled_costs
 from interlock.rollout.strategy import Action, Decision
-from interlock.warehouse import outcomes, request_response_log, serving_log
+from interlock.warehouse import outcomes, request_response_log, rows_of, serving_log
 
 WORKERS = 4
 LARGEST_BATCH = 500
@@ -73,12 +73,7 @@ class ShadowLog:
             .order_by(raw.log_id)
             .limit(limit)
         )
-        try:
-            with self.engine.connect() as connection:
-                return [dict(row) for row in connection.execute(statement).mappings()]
-        except sa.exc.SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise EvidenceError(f"warehouse cannot be read: {reason}; nothing is promoted until it can") from error
+        return rows_of(self.engine, statement)
 
     def check(self, candidate: Answering, rows: Sequence[dict[str, Any]], *, after: int, until: int) -> ShadowCheck:
         """Send the requests in ``rows`` to ``candidate`` and compare what comes back."""
