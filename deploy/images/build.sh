@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Build the images: deploy/images/build.sh [TARGET...]
+#
+# From the environment: BASE_IMAGE and BUILD_IMAGE (see the Dockerfile), PIP_CONFIG_FILE and UV_CONFIG_FILE (where the
+# packages come from), REPOSITORY (a prefix, such as europe-docker.pkg.dev/project/interlock), CACHE_FROM (such a prefix:
+# layers that are there in an image with the tag `cache` are not built again).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+[ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || revision+=+
+targets=("$@")
+[ $# -gt 0 ] || targets=(serve emulator ml data)
+
+# BuildKit is needed, for secrets and caches: a plugin of newer clients, built into older ones.
+client=
+for candidate in docker /usr/bin/docker; do
+  command -v "$candidate" >/dev/null || continue
+  if "$candidate" buildx version >/dev/null 2>&1 || [[ $("$candidate" --version) == *" version 20."* ]]; then
+    client=$candidate
+    break
+  fi
+done
+[ -n "$client" ] || { echo "images: no docker client with BuildKit; install docker and its buildx plugin" >&2; exit 1; }
+
+arguments=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
+for name in BASE_IMAGE BUILD_IMAGE; do
+  [ -z "${!name:-}" ] || arguments+=(--build-arg "$name=${!name}")
+done
+[ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
+[ -z "${UV_CONFIG_FILE:-}" ] || arguments+=(--secret "id=uv,src=$UV_CONFIG_FILE")
+
+for target in "${targets[@]}"; do
+  image=${REPOSITORY:+$REPOSITORY/}interlock-$target:$version
+  started=$SECONDS
+  log=$(mktemp)
+  cache=()
+  [ -z "${CACHE_FROM:-}" ] ||
+    cache=(--cache-from "$CACHE_FROM/interlock-$target:cache" --build-arg BUILDKIT_INLINE_CACHE=1)
+  if ! DOCKER_BUILDKIT=1 "$client" build --progress plain --file deploy/images/Dockerfile --target "$target" \
+    --tag "$image" "${arguments[@]}" "${cache[@]}" . >"$log" 2>&1; then
+    tail -30 "$log" >&2
+    echo "images: $image cannot be built; the whole log is in $log" >&2
+    exit 1
+  fi
+  rm "$log"
+  bytes=$("$client" image inspect --format '{{.Size}}' "$image")
+  echo "images: $image $((bytes / 1000000)) MB, built in $((SECONDS - started)) s"
+done
