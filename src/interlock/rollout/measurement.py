@@ -38,6 +38,7 @@ def measure(
     statement = counting(endpoint, list(arms), after=after, until=until, metrics=metrics, covariate=covariate)
     parts: dict[Side, dict[str, Arm]] = {"champion": {}, "candidate": {}}
     for row in rows_of(engine, statement):
+        _require_latency(row, metrics)
         parts[arms[row["deployed_model_id"]]][str(row.get("covariate"))] = _arm(row, metrics, cost)
     for found in parts.values():
         if len(found) > MOST_VALUES:
@@ -47,6 +48,16 @@ def measure(
             )
     champion, candidate = (_whole(parts[side], stratified=bool(covariate)) for side in ("champion", "candidate"))
     return Check(after=after, until=until, weight=weight, champion=champion, candidate=candidate)
+
+
+def _require_latency(row: Mapping[str, Any], metrics: Sequence[Metric]) -> None:
+    """Vertex AI's own log has no latency: nothing would ever look slow there."""
+    slow = [metric.name for metric in metrics if metric.value == "slow"]
+    if slow and row["without_latency"]:
+        raise EvidenceError(
+            f"metric {slow[0]}: {row['without_latency']} of {row['answered']} answers are logged without a latency; "
+            "take it from a counter (value: counter), or remove the metric"
+        )
 
 
 def _whole(parts: Mapping[str, Arm], *, stratified: bool) -> Arm:
@@ -90,6 +101,7 @@ def counting(
             _count(sa.and_(known, log.c.predicted == 1, outcomes.c.outcome == 0)).label("false_positives"),
             _count(sa.and_(known, log.c.predicted == 0, outcomes.c.outcome == 1)).label("false_negatives"),
             _count(sa.and_(known, outcomes.c.outcome == 1)).label("converted"),
+            _count(sa.and_(answered, log.c.latency_ms.is_(None))).label("without_latency"),
             *(column for m in metrics if m.value == "amount" for column in _amounts(m, known)),
             *(
                 _count(sa.and_(answered, log.c.latency_ms > limit)).label(f"over_limit_{name}")

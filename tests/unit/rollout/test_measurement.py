@@ -5,6 +5,7 @@ import random
 import time
 
 import pytest
+import sqlalchemy as sa
 
 from interlock.config import Cost, Metric
 from interlock.errors import EvidenceError
@@ -48,6 +49,23 @@ def insert(engine, rows, truths):
         if truths:
             made = [{"row_key": key, "outcome": outcome, "time": 0.0} for key, outcome in truths.items()]
             connection.execute(outcomes.insert(), made)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"label": "red", "probability": 0.9, "probabilities": {"red": 0.9}}, {"value": 12.5, "model_version": "1"}],
+)
+def test_answers_of_other_tasks_have_outcomes_and_are_no_decisions(engine, answer):
+    """Amounts and conversions are counted for them too; mistakes of a binary decision are not."""
+    sold = [Metric(name="sold", value="amount", role="business", cap=10.0)]
+    insert(engine, [{**row(f"r{i}"), "response_payload": json.dumps([answer])} for i in range(3)], {})
+    with engine.begin() as connection:
+        made = [{"row_key": f"r{i}", "outcome": 1, "amount": 4.0, "time": 0.0} for i in range(2)]
+        connection.execute(outcomes.insert(), made)
+    check = measure(engine, "e", ARMS, after=0, until=9, weight=10, metrics=[*sold, METRICS[0]], cost=COST)
+    assert (check.candidate.answered, check.candidate.with_outcome) == (3, 2)
+    assert check.candidate.samples["sold"] == Sample(n=2, nonzero=2, total=8.0, squares=32.0)
+    assert check.candidate.samples["cost"].nonzero == 0
 
 
 def count(engine, after=0, until=1_000_000):
@@ -127,3 +145,17 @@ def test_twenty_thousand_rows_in_one_check(engine):
         seconds.append(time.perf_counter() - began)
     assert check.requests == 20_000
     assert min(seconds) < 0.5
+
+
+def test_a_log_without_latencies_is_an_error_and_not_a_fast_version(tmp_path):
+    url = f"sqlite:///{tmp_path / 'bare.db'}"
+    bare = sa.create_engine(url)
+    columns = ", ".join(f"{column.name} {column.type}" for column in request_response_log.columns)
+    with bare.begin() as connection:
+        connection.execute(sa.text(f"CREATE TABLE request_response_log ({columns})"))
+    bare.dispose()
+    engine = open_warehouse(url)
+    insert(engine, [{**row("k", latency=None), "log_id": 1}], {})
+    with pytest.raises(EvidenceError, match="metric slow: 1 of 1 answers are logged without a latency"):
+        count(engine)
+    engine.dispose()
