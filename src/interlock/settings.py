@@ -20,8 +20,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``storage_endpoint`` is the address of a storage emulator, '' for Cloud Storage. ``drain_seconds``: how
     long requests in flight may take after SIGTERM. ``request_seconds``: how long a client may take to send a
     request or to take an answer. ``max_waiting``: requests that may wait for the model, further ones get 429.
-    ``allow_pickle``: a model that is a pickle may be loaded, which can run anything. ``prediction_log`` is a folder, '' for no log; ``prediction_log_share`` of
-    the answered requests is logged.
+    ``allow_pickle``: a model that is a pickle may be loaded, which can run anything. ``prediction_log`` is a folder,
+    '' for no log; ``prediction_log_share`` of the answered requests is logged.
     """
 
     storage_uri: str

@@ -23,6 +23,7 @@ from interlock.emulator.surface import call_name
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _VERSIONS = ("v1", "v1beta1", "ui")  # REST clients poll operations under /ui
+_OWN_NAMES = ("localhost", "[::1]")
 _JSON = {"content-type": "application/json"}
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class App:
         try:
             if scope["path"] != "/health" and not self._is_known(scope):
                 raise RpcError("UNAUTHENTICATED", "send the emulator's token as Authorization: Bearer TOKEN")
+            if not self._token and (reason := _of_a_web_page(scope)):
+                raise RpcError("PERMISSION_DENIED", reason)
             body = await read_body(scope, receive)
             answer = await self._answer(scope, body)
         except ClientGone:
@@ -122,6 +125,19 @@ class App:
         result = handler(call)
         document = await result if inspect.isawaitable(result) else result
         return Answer(200, msgspec.json.encode(document), _JSON)
+
+
+def _of_a_web_page(scope: Scope) -> str:
+    """Why this may be a page of another site that drives a browser here, '' if it is not. A token rules it out too.
+
+    Browsers name a page's origin with every change, and with DNS rebinding the host is the page's own.
+    """
+    if header(scope, b"origin"):
+        return "requests of web pages are not served: they carry an Origin; set INTERLOCK_TOKEN if they should be"
+    host = header(scope, b"host").rpartition(":")[0] or header(scope, b"host")
+    if host in _OWN_NAMES or host.startswith("127."):
+        return ""
+    return f"this emulator does not answer under the name {host[:80]!r}: ask 127.0.0.1, or set INTERLOCK_TOKEN"
 
 
 def _unimplemented(method: str, path: str, name: str = "") -> RpcError:

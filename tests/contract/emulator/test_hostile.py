@@ -139,3 +139,22 @@ def test_gzip_is_unpacked_and_bombs_are_not(emulator):
     for body, encoding in ((b"plain", "gzip"), (gzip(model)[:-9], "gzip"), (model, "br")):
         status, answer = send(emulator, body, encoding)
         assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"origin": "https://evil.example"}, "requests of web pages are not served"),
+        ({"host": "evil.example:8080"}, "does not answer under the name 'evil.example'"),
+        ({"host": "evil.example"}, "does not answer under the name 'evil.example'"),
+    ],
+)
+def test_a_web_page_cannot_drive_it(emulator, headers, says):
+    status, answer = emulator.request("GET", "models", headers=headers)
+    assert status == 403
+    assert says in answer["error"]["message"]
+
+
+def test_it_answers_under_every_name_of_loopback(emulator):
+    for host in ("127.0.0.1", "127.0.0.2:80", "localhost", "localhost:1", "[::1]:1"):
+        assert emulator.request("GET", "models", headers={"host": host})[0] == 200
