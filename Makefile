@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON_ML := .venv/ml/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit contract end-to-end fix compile lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak clean
+.PHONY: help setup run test check unit contract end-to-end images test-containers test-browser screenshots docs reference fix compile golden local-build docker-client on-host push-images push-templates submit-training submit-deployment release-check kind-up kind-run kind-open kind-down sbom audit terraform lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak bench-monitoring clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,6 +24,7 @@ check: setup ## Format, lint, types, import layers
 	@.venv/ml/bin/ruff format --check --quiet .
 	@.venv/ml/bin/ruff check --quiet .
 	@.venv/ml/bin/mypy --no-error-summary
+	@if command -v terraform >/dev/null; then terraform fmt -check -recursive deploy/terraform; fi
 	@$(PYTHON_ML) -m pytest -q tests/unit/test_layers.py tests/unit/test_packaging.py
 
 unit: setup ## Unit tests only
@@ -36,16 +37,93 @@ contract: setup ## The emulator and the model server, by real clients over real 
 
 end-to-end: setup ## The command line as a person uses it: the main job, bad input, crashes, the rollback drill
 	@deploy/environment.sh dev
-	@$(PYTHON_ML) -m pytest -q tests/components tests/pipelines tests/e2e
+	@$(PYTHON_ML) -m pytest -q tests/components tests/pipelines tests/e2e tests/docs
+
+images: ## Build the container images (BASE_IMAGE, BUILD_IMAGE, REPOSITORY; needs Docker)
+	@deploy/images/build.sh
+
+test-containers: setup ## The images, the pipelines and a rollout in real containers, where a Docker daemon answers (needs `make images`)
+	@deploy/environment.sh dev
+	@INTERLOCK_CONTAINERS="$${INTERLOCK_CONTAINERS:-if there}" $(PYTHON_ML) -m pytest -q tests/containers
+
+test-browser: setup ## The console and the reports in Chromium: the main job watched, accessibility, rollback
+	@tests/browser/setup.sh
+	@.venv/browser/bin/python -m pytest -q tests/browser
+
+screenshots: setup ## Run the main job and write the pictures of README and docs into docs/pictures
+	@tests/browser/setup.sh
+	@.venv/browser/bin/python -m pytest -q tests/browser/test_pictures.py --pictures docs/pictures
+
+docs: reference ## The documents as a site in build/site, every link checked; nothing in it asks another host for anything
+	@deploy/environment.sh docs
+	@NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --strict --quiet
+	@echo "build/site: look at it with  python3 -m http.server --bind 127.0.0.1 --directory build/site"
+
+reference: setup ## Write docs/reference and the lists of docs/emulator.md again, from the code
+	@cd docs && ../$(PYTHON_ML) -m generator
+	@$(PYTHON_ML) -m interlock.emulator.documentation docs/emulator.md
 
 fix: setup ## Format and mend what can be mended
 	@deploy/environment.sh dev
 	@.venv/ml/bin/ruff format --quiet .
 	@.venv/ml/bin/ruff check --quiet --fix .
 
-compile: setup ## Compile the pipelines into build/
-	@mkdir -p build
-	@for name in training deployment monitoring; do .venv/ml/bin/kfp dsl compile --py pipelines/$$name.py --function $$name --output build/$$name.yaml; done
+compile: setup ## Compile the pipelines into build/templates; red when deploy/templates does not say the same
+	@.venv/ml/bin/interlock compile --kubernetes deploy/templates/kubernetes.yaml --check deploy/templates
+
+golden: setup ## Accept what the pipelines compile to: write deploy/templates
+	@.venv/ml/bin/interlock compile --kubernetes deploy/templates/kubernetes.yaml --output deploy/templates
+
+local-build: setup ## Run a Cloud Build file here: FILE=cloudbuild.yaml STEPS="check unit"
+	@deploy/environment.sh dev
+	@$(PYTHON_ML) deploy/cloudbuild/local_build.py $(or $(FILE),cloudbuild.yaml) $(if $(STEPS),--steps $(STEPS))
+
+docker-client: ## A Docker client, where a build step has none
+	@deploy/cloudbuild/docker-client.sh
+
+on-host: ## Run VERB beside the Docker daemon, also from a build step, which is a container
+	@deploy/cloudbuild/on-host.sh $(VERB)
+
+push-images: ## Push the images, write their digests to build/images.yaml (REPOSITORY, TAG)
+	@deploy/cloudbuild/push-images.sh
+
+push-templates: setup ## Compile with the digests of build/images.yaml and publish (REGISTRY, TAGS)
+	@.venv/ml/bin/interlock compile --images build/images.yaml --kubernetes deploy/templates/kubernetes.yaml --output build/published
+	@.venv/ml/bin/interlock publish build/published/vertex --registry "$(REGISTRY)" $(foreach tag,$(TAGS),--tag $(tag))
+
+submit-training: setup ## Submit training on Google Cloud (PROJECT, REGION, BUCKET, CONFIG)
+	@deploy/cloudbuild/submit.sh training
+
+submit-deployment: setup ## Submit the deployment pipeline on Google Cloud (also TEMPLATE)
+	@deploy/cloudbuild/submit.sh deployment
+
+release-check: ## Whether TAG, pyproject.toml and CHANGELOG.md name the same version
+	@deploy/cloudbuild/release-check.sh
+
+sbom: setup ## Bills of material (CycloneDX) of every lock and environment, into build/sbom
+	@deploy/environment.sh tools
+	@deploy/supply-chain/sbom.sh
+
+audit: ## Known vulnerabilities in the locks (needs a network; says so when it cannot look)
+	@deploy/environment.sh tools
+	@.venv/tools/bin/python deploy/supply-chain/audit.py
+
+terraform: setup ## Terraform validates and plans every environment, with the schema of the provider in its place
+	@deploy/environment.sh dev
+	@deploy/environment.sh terraform
+	@$(PYTHON_ML) -m pytest -q tests/unit/deploy/test_terraform.py tests/unit/deploy/test_terraform_plan.py
+
+kind-up: ## A kind cluster with Kubeflow Pipelines, the emulator, storage and PostgreSQL (needs `make images`)
+	@deploy/kind/up.sh
+
+kind-run: setup ## Training and deployment on the kind cluster, by the compiled Kubernetes templates
+	@deploy/kind/run.sh
+
+kind-open: ## Pages and addresses of the kind cluster on loopback, until Ctrl-C
+	@deploy/kind/open.sh
+
+kind-down: ## Remove the kind cluster
+	@deploy/kind/down.sh
 
 lock: ## Resolve the locks again from pyproject.toml (needs a network)
 	@requirements/lock.sh
@@ -76,6 +154,9 @@ bench-serving: setup ## Model server against other model servers (wrk; builds .v
 
 bench-soak: setup ## A million requests, one in ten broken, at one model server; last line JSON
 	@$(PYTHON_ML) benchmarks/soak.py
+
+bench-monitoring: setup ## Monitoring: false alarms, delay, a window of a million rows; last line JSON
+	@$(PYTHON_ML) benchmarks/monitoring.py
 
 clean: ## Stop the emulators and remove state and builds (environments stay)
 	@[ ! -x .venv/ml/bin/interlock ] || .venv/ml/bin/interlock down

@@ -21,10 +21,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from interlock.config import Config, Cost, MetricRule, RegressionRule, load_config
-from interlock.contracts import Comparison, DataVerdict, Evaluation, Manifest, Measure, read_contract, write_contract
+from interlock.contracts import DataVerdict, Evaluation, Manifest, read_contract, write_contract
+from interlock.evaluation.binary import BinaryAnswers, measure, paired_difference
 from interlock.evaluation.evaluate import measures, slice_masks
-from interlock.evaluation.metrics import Scored, measure, paired_difference
 from interlock.gates.rules import answer, metric_questions, regression_questions
+from interlock.measured import Comparison, Measure
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "flights" / "config.yaml"
@@ -50,8 +51,8 @@ def broken(random: np.random.Generator, labels: np.ndarray, logits: np.ndarray) 
     return logits - (2 - signal) * labels
 
 
-def scored(labels: np.ndarray, logits: np.ndarray) -> Scored:
-    return Scored(labels=labels, scores=1 / (1 + np.exp(-logits)), threshold=0.2, cost=COST)
+def scored(labels: np.ndarray, logits: np.ndarray) -> BinaryAnswers:
+    return BinaryAnswers(labels=labels, scores=1 / (1 + np.exp(-logits)), threshold=0.2, cost=COST)
 
 
 def evaluation(random: np.random.Generator, hurt: int | None) -> Evaluation:
@@ -160,9 +161,9 @@ def time_evaluation(config: Config) -> float:
     began = time.perf_counter()
     candidate, champion = scored(labels, one), scored(labels, other)
     masks = slice_masks(rows, sliced)
-    assert len(list(measures(candidate, masks))) == 31 * 9
+    assert len(list(measures(sliced, candidate, masks))) == 31 * 9
     for name, mask in masks.items():
-        compare(candidate.subset(mask), champion.subset(mask), name)
+        compare(sliced, candidate.subset(mask), champion.subset(mask), name)
     return time.perf_counter() - began
 
 
@@ -189,7 +190,7 @@ def replay_example(config_path: Path) -> dict[str, object]:
             provenance=Provenance(config=text, window=window),
         )
         write_contract(verdict, work / "version" / "data_verdict.json")
-        write_contract(_own_evaluation(config, work, features.label), work / "version" / "evaluation.json")
+        write_contract(_own_evaluation(config, work), work / "version" / "evaluation.json")
         again = replay_version(work / "version", base=config_path.parent, git_revision="", lock_sha256="")
         assert read_contract(work / "version" / "manifest.json", Manifest) == manifest
     finally:
@@ -197,14 +198,14 @@ def replay_example(config_path: Path) -> dict[str, object]:
     return {"replay_identical": again.identical, "parity_max_diff": manifest.parity_max_difference}
 
 
-def _own_evaluation(config: Config, work: Path, label: str) -> Evaluation:
+def _own_evaluation(config: Config, work: Path) -> Evaluation:
     from interlock.evaluation.evaluate import score
     from interlock.serving.model import load_model
 
     rows = pq.read_table(work / "features" / "test.parquet")
-    own = score(load_model(work / "version"), rows, config, label, "candidate")
+    own = score(load_model(work / "version"), rows, config, "candidate")
     empty = evaluation(np.random.default_rng(0), None)
-    return msgspec.structs.replace(empty, measures=list(measures(own, slice_masks(rows, config))))
+    return msgspec.structs.replace(empty, measures=list(measures(config, own, slice_masks(rows, config))))
 
 
 def main() -> None:

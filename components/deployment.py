@@ -11,7 +11,8 @@ def resolve_candidate(files: Output[Model], candidate: Output[Artifact], config:
 
     Reads: the registry. Writes: ``files`` of the version, ``candidate`` (model-version/v1).
     Returns the version in production, '' if there is none.
-    Fails when: no version has ``alias``, it is quarantined, its gates are closed, or production moved on since.
+    Fails when: no version has ``alias``, it is quarantined, its gates are closed, none of the config's keys has
+    signed it where that is asked, or production moved on since.
     """
     from pathlib import Path
 
@@ -20,8 +21,10 @@ def resolve_candidate(files: Output[Model], candidate: Output[Artifact], config:
     from interlock.registry.resolve import resolve_candidate as resolve
     from interlock.vertex.registry import VertexModelRegistry
 
-    registry = VertexModelRegistry(parse_place(place), parse_config(config).name)
-    resolved = resolve(registry, alias=alias, folder=Path(files.path))
+    parsed = parse_config(config)
+    registry = VertexModelRegistry(parse_place(place), parsed.name)
+    keys = parsed.signing.must_have_signed
+    resolved = resolve(registry, alias=alias, folder=Path(files.path), must_have_signed=keys)
     write_contract(resolved.candidate, Path(candidate.path))
     return resolved.champion.version if resolved.champion else ""
 

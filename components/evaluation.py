@@ -19,7 +19,9 @@ def evaluate_model(
 
     Reads: ``features``, ``candidate``, and the model with alias production from the registry.
     Writes: ``evaluation`` (evaluation/v1), and the same as KFP metrics, ROC curve and confusion matrix.
-    Fails when: a model answers no probabilities. A champion whose inputs are gone is recorded, not compared.
+    A regression has no classification metrics; of several classes there is a confusion matrix and no one curve.
+    Fails when: a model answers no probabilities or values. A champion whose inputs are gone, or which answers another
+    question, is recorded, not compared.
     """
     from pathlib import Path
 
@@ -46,6 +48,8 @@ def evaluate_model(
     for measure in measured.measures:
         if not measure.slice and measure.value is not None:
             metrics.log_metric(measure.metric, measure.value)
-    classification.log_confusion_matrix(["0", "1"], measured.confusion)
-    thresholds, fpr, tpr = zip(*measured.roc, strict=True)
-    classification.log_roc_curve(list(fpr), list(tpr), list(thresholds))
+    if measured.confusion:
+        classification.log_confusion_matrix(measured.classes or ["0", "1"], measured.confusion)
+    if measured.roc:
+        thresholds, fpr, tpr = zip(*measured.roc, strict=True)
+        classification.log_roc_curve(list(fpr), list(tpr), list(thresholds))

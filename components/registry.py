@@ -20,7 +20,7 @@ def register_model(
 
     Reads: ``candidate``, ``verdict``, ``evaluation``, ``report``.
     Writes: ``version`` (model-version/v1). Returns the version number.
-    Fails when: a gate is closed, or the files are about different models.
+    Fails when: a gate is closed, the files are about different models, or the signing key cannot be read.
     """
     from pathlib import Path
 
@@ -35,16 +35,20 @@ def register_model(
         write_contract,
     )
     from interlock.registry.register import register_model as register
+    from interlock.vertex.keys import read_signing_key
     from interlock.vertex.registry import VertexModelRegistry
 
+    where, parsed = parse_place(place), parse_config(config)
     registered = register(
-        VertexModelRegistry(parse_place(place), parse_config(config).name),
+        VertexModelRegistry(where, parsed.name),
         manifest=read_contract(Path(candidate.path) / "manifest.json", Manifest),
         verdict=read_contract(Path(verdict.path), DataVerdict),
         evaluation=read_contract(Path(evaluation.path), Evaluation),
         report=read_contract(Path(report.path), GateReport),
         folder=Path(candidate.path),
         image=serving_image,
+        signing_key=read_signing_key(where, parsed.signing.private_key),
+        public_keys=parsed.signing.public_keys,
     )
     write_contract(registered, Path(version.path))
     version.metadata.update(resourceName=registered.resource)

@@ -16,11 +16,12 @@ def train_model(
     lock_sha256: str,
     image: str,
 ):
-    """Fit, choose the threshold, export to ONNX and prove the export equal.
+    """Fit, choose the threshold where the task has one, export to ONNX and prove the export equal.
 
     Reads: ``features``.
     Writes: ``candidate``, a folder the model server can serve.
-    Fails when: the model cannot be exported, or the exported one differs from the trained one.
+    Fails when: the model cannot be exported, or the exported one differs from the trained one, and the config does
+    not let it ship as a pickle.
     """
     from pathlib import Path
 
@@ -38,4 +39,4 @@ def train_model(
             config=config, window=[start, end], git_revision=git_revision, image=image, lock_sha256=lock_sha256
         ),
     )
-    candidate.metadata.update(framework="onnx", model_sha256=manifest.model_sha256)
+    candidate.metadata.update(framework=manifest.format, model_sha256=manifest.model_sha256)

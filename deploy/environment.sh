@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
-# Build one Python environment from its hashed lock: deploy/environment.sh ml|data|dev
+# Build one Python environment from its hashed lock: deploy/environment.sh ml|data|dev|docs|browser|tools|terraform
 #
-# Nothing happens when lock and package list have not changed since the last time. `dev` adds the test tools to ml.
+# Nothing happens when lock and package list have not changed since the last time. `dev` adds the test tools to ml;
+# `docs` holds the site generator, `browser` what drives a browser, `tools` what reads the locks, `terraform` the
+# arguments of Terraform's google provider; none of them holds anything of the project.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-name=${1:?which environment: ml, data or dev}
+name=${1:?which environment: ml, data, dev, docs, browser, tools or terraform}
 folder=.venv/$name
 case $name in
   ml) locks=(requirements/ml.lock) ;;
+  docs) locks=(requirements/docs.lock) ;;
+  browser) locks=(requirements/browser.lock) ;;
+  tools) locks=(requirements/tools.lock) ;;
+  terraform) locks=(requirements/terraform.lock) ;;
   dev) locks=(requirements/dev.lock) folder=.venv/ml ;;
   data)
     # TensorFlow Data Validation 1.21 needs glibc 2.38; what an older one loads is 1.16.
@@ -18,7 +24,7 @@ case $name in
     else
       locks=(requirements/data-1.21.lock requirements/kfp.lock)
     fi ;;
-  *) echo "environment $name: unknown; give ml, data or dev" >&2; exit 2 ;;
+  *) echo "environment $name: unknown; give ml, data, dev, docs, browser, tools or terraform" >&2; exit 2 ;;
 esac
 
 stamp=.venv/$name.stamp
@@ -41,6 +47,10 @@ export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
 export UV_LINK_MODE=copy VIRTUAL_ENV=$PWD/$folder
 case $name in
   dev) "$uv" pip install --quiet --compile-bytecode --require-hashes -r requirements/dev.lock ;;
+  docs|browser|tools|terraform)
+    [ -x "$folder/bin/python" ] || "$uv" venv --quiet --python "$python" "$folder"
+    "$uv" pip sync --quiet --compile-bytecode --require-hashes "${locks[0]}"
+    ;;
   *)
     [ -x "$folder/bin/python" ] || "$uv" venv --quiet --python "$python" "$folder"
     "$uv" pip sync --quiet --compile-bytecode --require-hashes "${locks[0]}"

@@ -27,16 +27,21 @@ from kfp import dsl
 STEPS = 4  # the most that config.Strategy.steps allows
 
 
+def live(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Every step reads or moves live traffic: one answered from a cache would have done nothing."""
+    return task.set_caching_options(False)
+
+
 def finish(known: dict):
     """Promote, then evaluate what was promoted."""
-    promoted = promote_candidate(**known)
-    evaluate_deployment(**known).after(promoted)
+    promoted = live(promote_candidate(**known))
+    live(evaluate_deployment(**known)).after(promoted)
 
 
 def ramp(known: dict, step: int):
     """Canary step ``step`` and, if the evidence lets it, all that follow."""
-    shifted = shift_traffic(step=step, **known).set_display_name(f"shift traffic, step {step + 1}")
-    judged = judge_rollout(step=step, **known).after(shifted).set_display_name(f"judge rollout, step {step + 1}")
+    shifted = live(shift_traffic(step=step, **known)).set_display_name(f"shift traffic, step {step + 1}")
+    judged = live(judge_rollout(step=step, **known)).after(shifted).set_display_name(f"judge rollout, step {step + 1}")
     with dsl.If(judged.outputs["Output"] == "continue", name=f"step-{step + 1}-passed"):
         if step + 1 < STEPS:
             ramp(known, step + 1)
@@ -50,16 +55,19 @@ def deployment(config: str, place: str, alias: str = "staging"):
     rollout = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     known = {"config": config, "place": place, "rollout": rollout}
 
-    settle = settle_rollout(**known)
+    settle = live(settle_rollout(**known))
     with dsl.ExitHandler(settle, name="rollout"):
-        resolved = resolve_candidate(config=config, place=place, alias=alias)
-        deployed = deploy_candidate(
-            files=resolved.outputs["files"],
-            candidate=resolved.outputs["candidate"],
-            champion=resolved.outputs["Output"],
-            **known,
+        resolved = live(resolve_candidate(config=config, place=place, alias=alias))
+        candidate = resolved.outputs["candidate"]
+        deployed = live(
+            deploy_candidate(
+                files=resolved.outputs["files"],
+                candidate=candidate,
+                champion=resolved.outputs["Output"],
+                **known,
+            )
         )
-        shadowed = shadow_candidate(candidate=resolved.outputs["candidate"], strategy=deployed.output, **known)
+        shadowed = live(shadow_candidate(candidate=candidate, strategy=deployed.output, **known))
         with dsl.If(shadowed.output == "direct", name="switch"):
             finish(known)
         with dsl.If(shadowed.output == "canary", name="canary"):

@@ -84,6 +84,30 @@ resource "google_bigquery_table" "rollout_journal" {
   ])
 }
 
+resource "google_bigquery_table" "monitoring_log" {
+  dataset_id          = google_bigquery_dataset.warehouse.dataset_id
+  table_id            = "monitoring_log"
+  description         = "Every look of the monitoring pipeline and what it did about it. Never expires."
+  deletion_protection = var.protect
+  clustering          = ["endpoint"]
+
+  schema = jsonencode([
+    {
+      name                   = "entry"
+      type                   = "INTEGER"
+      mode                   = "REQUIRED"
+      defaultValueExpression = "UNIX_MICROS(CURRENT_TIMESTAMP())"
+      description            = "Ascending with the time of writing."
+    },
+    { name = "endpoint", type = "STRING", mode = "REQUIRED", description = "Name of the endpoint." },
+    { name = "model_version", type = "STRING", mode = "REQUIRED", description = "The version in production." },
+    { name = "time", type = "FLOAT", mode = "REQUIRED", description = "Seconds since 1970, UTC." },
+    { name = "verdict", type = "STRING", mode = "REQUIRED", description = "What it found." },
+    { name = "actions", type = "STRING", mode = "REQUIRED", description = "JSON array of names." },
+    { name = "detail", type = "STRING", mode = "REQUIRED", description = "JSON object." },
+  ])
+}
+
 resource "google_bigquery_table" "serving_log" {
   dataset_id          = google_bigquery_dataset.warehouse.dataset_id
   table_id            = "request_response_log"

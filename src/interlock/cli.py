@@ -13,7 +13,9 @@ from rich.table import Table
 
 import interlock
 from interlock.commands.replay import replay
+from interlock.commands.schedule import schedule
 from interlock.commands.schema import app as schema_app
+from interlock.commands.templates import compile_templates, publish
 from interlock.errors import InterlockError
 from interlock.settings import state_folder
 
@@ -31,6 +33,9 @@ console = Console(highlight=False)
 
 StateOption = Annotated[
     Path, typer.Option("--state", help="Folder of the emulators' state.", default_factory=state_folder)
+]
+PlaceOption = Annotated[
+    Path | None, typer.Option("--place", help="A place on Google Cloud, as JSON, instead of the running emulators.")
 ]
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The use case, a YAML file.")]
 
@@ -79,14 +84,17 @@ def console_command(
     state: StateOption,
     port: Annotated[int, typer.Option(help="Port on loopback, 0 for any free one.")] = 0,
     project: Annotated[str, typer.Option(help="Show this Google Cloud project instead; read-only.")] = "",
+    place: Annotated[Path | None, typer.Option(help="The same, from a place as JSON.")] = None,
     location: Annotated[str, typer.Option(help="With --project: its region.")] = "us-central1",
     bucket: Annotated[str, typer.Option(help="With --project: the bucket of its models.")] = "",
     warehouse: Annotated[str, typer.Option(help="With --project: SQLAlchemy URL of serving log and journal.")] = "",
-    writable: Annotated[bool, typer.Option("--writable", help="With --project: offer rollback.")] = False,
+    writable: Annotated[bool, typer.Option("--writable", help="With --project or --place: offer rollback.")] = False,
 ) -> None:
     """Serve the web page that shows all of it, on loopback, until Ctrl-C. `interlock up` starts one by itself."""
-    from interlock.commands.console import run, run_project
+    from interlock.commands.console import run, run_place, run_project
 
+    if place is not None:
+        return run_place(place, writable=writable, port=port, console=console)
     if project:
         run_project(
             project,
@@ -97,8 +105,8 @@ def console_command(
             port=port,
             console=console,
         )
-        return
-    run(state, port=port, console=console)
+        return None
+    return run(state, port=port, console=console)
 
 
 @app.command()
@@ -129,11 +137,20 @@ def submit(
     state: StateOption,
     start: Annotated[str, typer.Option(help="Training: first moment of the window, '' for open.")] = "",
     end: Annotated[str, typer.Option(help="Training: first moment after the window.")] = "",
+    place: Annotated[
+        Path | None, typer.Option(help="A place on Google Cloud, as JSON; the job is left to run there.")
+    ] = None,
+    template: Annotated[str, typer.Option(help="With --place: the compiled pipeline, a file or an address.")] = "",
 ) -> None:
-    """Submit a pipeline to the running emulator and wait for it."""
+    """Submit a pipeline to the running emulator and wait for it; with --place, to Google Cloud."""
+    from interlock.commands.submit import hand_over
     from interlock.commands.submit import submit as submit_it
 
-    if not submit_it(pipeline, config, state, start=start, end=end, console=console):
+    if (place is None) != (not template):
+        raise typer.BadParameter("--place and --template go together", param_hint="--place")
+    if place is not None:
+        hand_over(pipeline, config, place, template, start=start, end=end, console=console)
+    elif not submit_it(pipeline, config, state, start=start, end=end, console=console):
         raise typer.Exit(ROLLED_BACK)
 
 
@@ -168,19 +185,20 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; goes into the journal.")] = "asked for on the command line",
     to: Annotated[str, typer.Option(help="The version to go to; deployed again if it is gone.")] = "",
     lift: Annotated[str, typer.Option(help="Move nothing; take the quarantine off this version.")] = "",
+    place: PlaceOption = None,
 ) -> None:
     """All traffic back to the version before, alias and quarantine included. Works when the pipeline is dead."""
     from interlock.commands.rollback import run
 
-    run(config, state, reason=reason, to=to, lift=lift, console=console)
+    run(config, state, reason=reason, to=to, lift=lift, console=console, place=place)
 
 
 @app.command()
-def settle(config: ConfigOption, state: StateOption) -> None:
+def settle(config: ConfigOption, state: StateOption, place: PlaceOption = None) -> None:
     """End the rollouts whose pipeline is dead: traffic and alias on one version that passed."""
     from interlock.commands.rollback import run_settle
 
-    run_settle(config, state, console=console)
+    run_settle(config, state, console=console, place=place)
 
 
 @app.command()
@@ -188,23 +206,25 @@ def approve(
     config: ConfigOption,
     state: StateOption,
     by: Annotated[str, typer.Option(help="Who agrees; goes into the journal.")],
+    place: PlaceOption = None,
 ) -> None:
     """Let the rollout under way go on from the step it waits in, where the config asks for approval."""
     from interlock.commands.rollback import run_approve
 
-    run_approve(config, state, by=by, console=console)
+    run_approve(config, state, by=by, console=console, place=place)
 
 
 @app.command()
 def history(
     config: ConfigOption,
     state: StateOption,
+    place: PlaceOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Which version was in production when, who or what moved it, and why."""
     from interlock.commands.history import run
 
-    run(config, state, as_json=as_json, console=console)
+    run(config, state, as_json=as_json, console=console, place=place)
 
 
 @app.command()
@@ -242,7 +262,39 @@ def drill(
     run(faults=fault, per_second=per_second, as_json=as_json, console=console)
 
 
+@app.command()
+def doctor(
+    state: StateOption,
+    local: Annotated[bool, typer.Option("--local", help="This machine; no network. The default.")] = False,
+    kind: Annotated[bool, typer.Option("--kind", help="Docker and the kind cluster.")] = False,
+    vertex: Annotated[bool, typer.Option("--vertex", help="The running emulators, or the project of --place.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="With --vertex: also this use case.")] = None,
+    place: Annotated[Path | None, typer.Option(help="With --vertex: a place/v1 file of a Google project.")] = None,
+    port: Annotated[int, typer.Option(help="With --local: the port `interlock up` will get, 0 for any.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """What is missing, and the command that mends it. Exits 0 when nothing is, else 1; warnings are no failure."""
+    from interlock.commands.doctor import run
+
+    raise typer.Exit(
+        run(
+            local=local,
+            kind=kind,
+            vertex=vertex,
+            state=state,
+            config=config,
+            place=place,
+            port=port,
+            as_json=as_json,
+            console=console,
+        )
+    )
+
+
+app.command()(schedule)
 app.command()(replay)
+app.command("compile")(compile_templates)
+app.command()(publish)
 
 
 def main() -> None:

@@ -27,6 +27,8 @@ from typing import Literal, TypeVar
 import msgspec
 
 from interlock.errors import ContractError
+from interlock.measured import Comparison, Latency, Measure
+from interlock.monitored import BinnedColumn, MonitoringAction, MonitoringCheck
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True, tag_field="contract", forbid_unknown_fields=True):
@@ -159,6 +161,9 @@ class Features(Contract, frozen=True, kw_only=True, tag="features/v1"):
 # --- model ---------------------------------------------------------------------------------------------
 
 
+Task = Literal["binary", "multiclass", "regression"]
+
+
 class InputField(msgspec.Struct, frozen=True, kw_only=True):
     """One model input. ``kind`` is ``number`` (float32, missing = NaN) or ``category`` (text, missing = '')."""
 
@@ -170,15 +175,18 @@ class InputField(msgspec.Struct, frozen=True, kw_only=True):
 class Signature(Contract, frozen=True, kw_only=True, tag="signature/v1"):
     """What the model takes and gives. ``model.onnx`` has one input per field, shape (n, 1).
 
-    ``threshold``: predicted label is 1 when the probability of class 1 is >= threshold. ``ignored`` names
-    fields a request may carry besides the inputs (keys, pass-through columns).
+    ``probability_output`` is what is read of it: probabilities (n, 2), of a multiclass task (n, classes) in the order
+    of ``classes``, of a regression values (n, 1). ``threshold``: the label of a binary task is 1 when the
+    probability of class 1 is >= threshold; other tasks have none (0). ``ignored`` names fields a request may carry
+    besides the inputs (keys, pass-through columns).
     """
 
-    task: str
+    task: Task
     inputs: list[InputField]
     threshold: float
     probability_output: str = "probabilities"
     ignored: list[str] = []
+    classes: list[str] = []
 
 
 class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
@@ -186,11 +194,12 @@ class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
 
     ``git_revision`` ends in ``+`` when the checkout had changes. ``parameters`` are the estimator's, as given or
     as a search found them. ``format``: ``model.onnx`` or, where the config allows pickle, ``model.joblib``;
-    ``model_sha256`` is the digest of that file.
+    ``model_sha256`` is the digest of that file; ``export_refused`` says why it is not ONNX.
     """
 
     name: str
     format: Literal["onnx", "joblib"] = "onnx"
+    export_refused: str = ""
     model_sha256: str
     signature_sha256: str
     features_sha256: str
@@ -208,44 +217,32 @@ class Manifest(Contract, frozen=True, kw_only=True, tag="manifest/v1"):
     parameters: dict[str, int | float | str | bool | None] = {}
 
 
-# --- evaluation and gates ------------------------------------------------------------------------------
+class ModelSignature(Contract, frozen=True, kw_only=True, tag="model-signature/v1"):
+    """An Ed25519 signature over the files of a version, written by :mod:`interlock.registry.signature`.
 
-
-class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric on a slice with its 95 % interval. ``slice`` is '' for all rows, else ``column=value``.
-
-    ``value``, ``low`` and ``high`` are None where the slice cannot carry the metric (one class, no rows).
+    ``key`` tells keys apart: sixteen hex digits. ``files``: SHA-256 by file name. ``value``: the signature, base64.
     """
 
-    metric: str
-    slice: str = ""
-    n: int
-    value: float | None
-    low: float | None
-    high: float | None
+    key: str
+    files: dict[str, str]
+    value: str
 
 
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Candidate minus champion on the same rows, paired, with its 95 % interval."""
-
-    metric: str
-    slice: str = ""
-    n: int
-    candidate: float | None
-    champion: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
+# --- evaluation and gates ------------------------------------------------------------------------------
 
 
 class Evaluation(Contract, frozen=True, kw_only=True, tag="evaluation/v1"):
     """Everything measured about one candidate. ``champion`` is '' when there is none yet.
 
     ``score_deciles``: the nine borders that cut the test scores into tenths; monitoring compares live scores
-    with them. ``slice_comparisons``: :attr:`comparisons` on every slice. ``calibration``: per tenth of the rows
-    ``[mean score, observed share of label 1, rows]``. ``champion_unscorable``: why the champion could not be
-    scored, '' when it was or there is none; there are no comparisons then. ``latency_p50_ms`` /
-    ``latency_p99_ms``: one row per request, real model server on loopback.
+    with them: probabilities of class 1, of the likeliest class, or values. ``slice_comparisons``: :attr:`comparisons`
+    on every slice. ``calibration``: per tenth of the rows ``[mean score, observed share of label 1, rows]``;
+    multiclass: of the likeliest class being right; regression: ``[mean answer, mean label, rows]``. ``confusion``: a
+    row per true label, in the order of ``classes``, a column per predicted one. ``champion_unscorable``: why the
+    champion could not be scored, '' when it was or there is none; there are no comparisons then. ``latency_p50_ms`` /
+    ``latency_p99_ms``: one row per request, real model server on loopback; ``latencies`` have the bounds, the batches
+    and the champion's, asked in turn. ``latency_p99_ratio``: candidate's p99 over champion's with its 95 % bounds, []
+    without one. ``memory_bytes``: resident in the server after these requests, None where it cannot be read.
     """
 
     model_sha256: str
@@ -267,6 +264,12 @@ class Evaluation(Contract, frozen=True, kw_only=True, tag="evaluation/v1"):
     slice_comparisons: list[Comparison] = []
     calibration: list[list[float]] = []
     champion_unscorable: str = ""
+    task: Task = "binary"
+    classes: list[str] = []
+    latencies: list[Latency] = []
+    latency_p99_ratio: list[float] = []
+    memory_bytes: int | None = None
+    champion_memory_bytes: int | None = None
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -360,11 +363,24 @@ def parse_place(text: str) -> Place:
         ) from error
 
 
+class MonitoringReference(Contract, frozen=True, kw_only=True, tag="monitoring-reference/v1"):
+    """What a version was trained on, as counts: ``features`` over all rows, ``score`` over rows it was not fitted to.
+
+    ``piece_hours``: length of a piece, 0 where rows have no time. ``score_field`` of a prediction; '' for no score.
+    """
+
+    rows: int
+    piece_hours: float
+    features: list[BinnedColumn]
+    score_field: str = ""
+    score: BinnedColumn | None = None
+
+
 class MonitoringReport(Contract, frozen=True, kw_only=True, tag="monitoring-report/v1"):
     """One look at live traffic of the production version.
 
-    ``verdict``: ``ok``, ``alert`` or ``not enough data``; ``reasons`` are inequalities. ``score_divergence``:
-    Jensen-Shannon divergence (bits) of live scores against the deciles of the test scores, 0 = the same.
+    ``verdict``: ``alert`` when a check alarms, else ``error`` when one has no data, else ``ok``. ``versions``: requests
+    by version. ``score_divergence``: Jensen-Shannon (bits), against scores of rows the model was not fitted to.
     """
 
     endpoint: str
@@ -377,5 +393,8 @@ class MonitoringReport(Contract, frozen=True, kw_only=True, tag="monitoring-repo
     cost: float | None
     expected_cost: float | None
     score_divergence: float | None
-    verdict: str
+    verdict: Literal["ok", "alert", "error"]
     reasons: list[str]
+    checks: list[MonitoringCheck] = []
+    versions: dict[str, int] = {}
+    actions: list[MonitoringAction] = []

@@ -13,10 +13,11 @@ import msgspec
 import pyarrow.parquet as pq
 
 from interlock.config import Config, parse_config
-from interlock.contracts import DataVerdict, Evaluation, Features, Manifest, Measure, read_contract
+from interlock.contracts import DataVerdict, Evaluation, Manifest, read_contract
 from interlock.evaluation.evaluate import measures, score, slice_masks
 from interlock.features.build import build_features
 from interlock.ingestion.ingest import ingest_table
+from interlock.measured import Measure
 from interlock.serving.model import load_model
 from interlock.training.train import Provenance, library_versions, train_model
 
@@ -77,7 +78,7 @@ def replay_version(folder: Path, *, base: Path, git_revision: str, lock_sha256: 
         )
         results = compare(_made(manifest), _made(again))
         evaluation = read_contract(folder / "evaluation.json", Evaluation)
-        measured = _measures(config, features, work)
+        measured = _measures(config, work)
         results += compare(_values(evaluation.measures), _values(measured))
     return Replay(
         version_sha256=manifest.model_sha256,
@@ -109,10 +110,10 @@ def _surroundings(manifest: Manifest, git_revision: str, lock_sha256: str) -> li
     return compare(then, {"git revision": git_revision, "lock": lock_sha256, **library_versions()})
 
 
-def _measures(config: Config, features: Features, work: Path) -> list[Measure]:
+def _measures(config: Config, work: Path) -> list[Measure]:
     rows = pq.read_table(work / "features" / "test.parquet")
-    scored = score(load_model(work / "candidate"), rows, config, features.label, "replayed model")
-    return list(measures(scored, slice_masks(rows, config)))
+    model = load_model(work / "candidate", allow_pickle=config.training.allow_pickle)
+    return list(measures(config, score(model, rows, config, "replayed model"), slice_masks(rows, config)))
 
 
 def _values(found: list[Measure]) -> dict[str, str]:

@@ -14,7 +14,8 @@ import msgspec
 import yaml
 
 import interlock
-from interlock.config import parse_config, read_config_text
+from interlock.config import Machine, parse_config, read_config_text
+from interlock.config.text import read_yaml
 from interlock.contracts import Place
 from interlock.errors import ConfigError, EnvironmentProblem, GateFailed, InterlockError
 from interlock.ingestion.preflight import require_columns
@@ -39,7 +40,7 @@ def read_use_case(path: Path, *, extra_numbers: list[str] | None = None) -> UseC
     text = read_config_text(path)
     parse_config(text, str(path))
     if extra_numbers:
-        raw = yaml.safe_load(text)
+        raw = read_yaml(text)
         raw["features"]["numbers"] = [*raw["features"].get("numbers", []), *extra_numbers]
         text = yaml.safe_dump(raw, sort_keys=False)
     config = parse_config(text, str(path))
@@ -52,12 +53,13 @@ def read_use_case(path: Path, *, extra_numbers: list[str] | None = None) -> UseC
     return UseCase(config=text, schema=schema, base=str(path.parent.resolve()), name=config.name)
 
 
-def compile_pipeline(name: str, folder: Path) -> Path:
-    """Compile ``interlock.pipelines.<name>`` into ``folder``; returns the template."""
+def compile_pipeline(name: str, folder: Path, machine: Machine | None = None) -> Path:
+    """Compile ``interlock.pipelines.<name>`` into ``folder``; returns the template. ``machine`` is of the training."""
     if name not in PIPELINES:
         raise ConfigError(f"pipeline {name!r} does not exist; there are {', '.join(PIPELINES)}")
     module = importlib.import_module(f"interlock.pipelines.{name}")
-    return write_template(getattr(module, name), folder / f"{name}.yaml")
+    pipeline = module.training_on(machine) if name == "training" and machine else getattr(module, name)
+    return write_template(pipeline, folder / f"{name}.yaml")
 
 
 def require_source(case: UseCase, file: Path) -> None:
@@ -82,6 +84,14 @@ def training_parameters(place: Place, case: UseCase, *, start: str, end: str) ->
 def deployment_parameters(place: Place, case: UseCase) -> dict[str, Any]:
     """Parameters of the deployment pipeline."""
     return {"config": case.config, "place": place_text(place)}
+
+
+def monitoring_parameters(
+    place: Place, case: UseCase, *, hours: float, retrain: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Parameters of the monitoring pipeline. ``retrain``: what a training is submitted with, None for no training."""
+    text = msgspec.json.encode(retrain).decode() if retrain else ""
+    return {"config": case.config, "place": place_text(place), "hours": hours, "retrain": text}
 
 
 def place_text(place: Place) -> str:

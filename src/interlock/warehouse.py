@@ -8,6 +8,7 @@ SQLite on a laptop, PostgreSQL on kind, BigQuery on Google Cloud.
                            status, latency and version, which the emulator knows)
     outcomes               what turned out to be true, by row key, written later by the business
     rollout_journal        append-only: every decision and every change of traffic
+    monitoring_log         append-only: every verdict of monitoring, and what it led to
 
 A request's instance carries ``row_key``; the outcome arrives later under the same key. ``serving_log`` is
 the flattened view that metrics read.
@@ -24,6 +25,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from interlock.errors import EvidenceError
 
 metadata = sa.MetaData()
+_CREATING = 0x696E7465  # the lock under which tables are made in PostgreSQL: "inte"
 
 request_response_log = sa.Table(
     "request_response_log",
@@ -59,6 +61,18 @@ rollout_journal = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),  # JSON object
 )
 
+monitoring_log = sa.Table(
+    "monitoring_log",
+    metadata,
+    sa.Column("entry", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("endpoint", sa.String, nullable=False, index=True),
+    sa.Column("model_version", sa.String, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),  # seconds since 1970, UTC
+    sa.Column("verdict", sa.String, nullable=False),
+    sa.Column("actions", sa.Text, nullable=False),  # JSON array of names
+    sa.Column("detail", sa.Text, nullable=False),  # JSON object: window, reasons, counts per feature
+)
+
 
 class _FieldOfFirst(FunctionElement[Any]):
     """(column, path, field): a field of the first element of a JSON array, as text, in each database's own way."""
@@ -91,9 +105,20 @@ def _first(column: sa.Column[Any], field: str, kind: sa.types.TypeEngine[Any]) -
     return sa.cast(_FieldOfFirst(column, sa.literal(f"$[0].{field}"), sa.literal(field)), kind)
 
 
+def instance_field(field: str, kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+    """A field of the instance a request was about, null where it is missing or null."""
+    return _first(request_response_log.c.request_payload, field, kind)
+
+
+def prediction_field(field: str, kind: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+    """A field of the answer, null where the request failed."""
+    return _first(request_response_log.c.response_payload, field, kind)
+
+
 def serving_log(field: str = "") -> sa.Subquery:
     """One row per request: log_id, time, endpoint, deployed_model_id, model_version, row_key, probability,
-    predicted, status, latency_ms. ``probability`` and ``predicted`` are null where the request failed.
+    predicted, status, latency_ms. ``probability`` and ``predicted`` are null where the request failed; ``predicted``
+    is -1 where the answer is no decision between 0 and 1: a class by its name, or a value.
 
     ``field``: one more field of the instance, as text, in a column of that name.
     """
@@ -107,11 +132,18 @@ def serving_log(field: str = "") -> sa.Subquery:
         log.model_version,
         _first(log.request_payload, "row_key", sa.String()).label("row_key"),
         _first(log.response_payload, "probability", sa.Float()).label("probability"),
-        _first(log.response_payload, "label", sa.Integer()).label("predicted"),
+        _decision(log.response_payload).label("predicted"),
         log.status,
         log.latency_ms,
         *given,
     ).subquery("serving_log")
+
+
+def _decision(answers: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """The label of a binary task; -1 for the answer of another one. Only what is a number is cast to one."""
+    label, value = (_first(answers, field, sa.String()) for field in ("label", "value"))
+    answered = sa.or_(label.is_not(None), value.is_not(None))
+    return sa.case((label.in_(["0", "0.0"]), 0), (label.in_(["1", "1.0"]), 1), (answered, -1))
 
 
 def reason_of(error: sa.exc.SQLAlchemyError) -> str:
@@ -136,7 +168,10 @@ def open_warehouse(url: str, patience_seconds: float = 30.0) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": patience_seconds} if url.startswith("sqlite") else {})
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _write_ahead)
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # two that make the same table at once would get in each other's way
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATING)))
+        metadata.create_all(connection)
     return engine
 
 

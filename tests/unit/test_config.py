@@ -93,3 +93,10 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(tmp_path / "binary.yaml")
+
+
+def test_on_is_a_key_and_not_a_boolean():
+    text = EXAMPLE.read_text().replace(
+        "{metric: auc, slice: origin, at_least: 0.80}", "{metric: auc, slice: origin, at_least: 0.80, on: bound}"
+    )
+    assert [rule.on for rule in parse_config(text).gates.metrics[:2]] == [None, "bound"]

@@ -14,6 +14,8 @@ CORE = ROOT / "src" / "interlock"
 # Lower numbers know nothing of higher ones. A package is a layer; so is a module at the top of the package.
 LAYERS = {
     "errors": 0,
+    "measured": 0,
+    "monitored": 0,
     "contracts": 1,
     "settings": 1,
     "config": 1,
@@ -31,6 +33,7 @@ LAYERS = {
     "report": 10,
     "local": 10,
     "emulator": 11,
+    "doctor": 11,
     "vertex": 11,
     "console": 12,
 }

@@ -10,16 +10,16 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from interlock.commands.place import chosen_place
 from interlock.config import load_config
-from interlock.local import stack
 from interlock.rollout.history import Change, production_changes
 from interlock.warehouse import open_warehouse
 
 
-def run(config: Path, state: Path, *, as_json: bool, console: Console) -> None:
+def run(config: Path, state: Path, *, as_json: bool, console: Console, place: Path | None = None) -> None:
     """Print it, oldest first."""
-    place = stack.require_place(state)
-    changes = production_changes(open_warehouse(place.warehouse), load_config(config).name)
+    where = chosen_place(state, place)
+    changes = production_changes(open_warehouse(where.warehouse), load_config(config).name)
     if as_json:
         sys.stdout.write(msgspec.json.encode(changes).decode() + "\n")
         return

@@ -6,39 +6,41 @@ from pathlib import Path
 
 from rich.console import Console
 
+from interlock.commands.place import chosen_place
 from interlock.config import load_config
-from interlock.local import stack
 
 
-def run(config: Path, state: Path, *, reason: str, to: str, lift: str, console: Console) -> None:
+def run(
+    config: Path, state: Path, *, reason: str, to: str, lift: str, console: Console, place: Path | None = None
+) -> None:
     """Back to the version before, or to ``to``; with ``lift`` only end that version's quarantine."""
     from interlock.vertex import rollback
 
-    place, parsed = stack.require_place(state), load_config(config)
+    where, parsed = chosen_place(state, place), load_config(config)
     if lift:
-        rollback.lift(place, parsed, lift)
+        rollback.lift(where, parsed, lift)
         console.print(f"version {lift} is no longer quarantined; it has alias staging")
         return
-    outcome = rollback.roll_back(place, parsed, reason, to=to)
+    outcome = rollback.roll_back(where, parsed, reason, to=to)
     console.print(f"{outcome.outcome}: version {outcome.production or 'none'} is in production")
     if outcome.journal_problem:
         console.print(f"the journal does not know it: {outcome.journal_problem}")
 
 
-def run_settle(config: Path, state: Path, *, console: Console) -> None:
+def run_settle(config: Path, state: Path, *, console: Console, place: Path | None = None) -> None:
     """Settle what is open."""
     from interlock.vertex.rollout import settle_open
 
-    settled = settle_open(stack.require_place(state), load_config(config))
+    settled = settle_open(chosen_place(state, place), load_config(config))
     for rollout, end in settled:
         console.print(f"rollout {rollout} {end.outcome}: version {end.production or 'none'} is in production")
     if not settled:
         console.print("no rollout is under way")
 
 
-def run_approve(config: Path, state: Path, *, by: str, console: Console) -> None:
+def run_approve(config: Path, state: Path, *, by: str, console: Console, place: Path | None = None) -> None:
     """Agree with the step a rollout waits in."""
     from interlock.vertex.rollout import approve
 
-    step = approve(stack.require_place(state), load_config(config), by)
+    step = approve(chosen_place(state, place), load_config(config), by)
     console.print(f"step {step + 1} approved by {by}")

@@ -1,6 +1,7 @@
 """The one file that describes a use case; :mod:`interlock.config.file` reads it."""
 
 from interlock.config.data import (
+    Dataflow,
     DataWaiver,
     Drift,
     FeatureSet,
@@ -20,19 +21,20 @@ from interlock.config.gates import (
     OFFLINE_METRICS,
     Gates,
     MetricRule,
-    OfflineMetric,
-    PairedMetric,
     RegressionRule,
     Rule,
     Waiver,
+    lower_is_better,
+    metrics_of,
+    paired_metrics,
 )
+from interlock.config.monitoring import Action, Monitoring, Range, Retraining, Webhook
 from interlock.config.rollout import (
     HIGHER_IS_BETTER,
     CanaryStep,
     Freeze,
     Metric,
     Moment,
-    Monitoring,
     PostDeploy,
     Prometheus,
     Serving,
@@ -40,18 +42,21 @@ from interlock.config.rollout import (
     Strategy,
 )
 from interlock.config.section import Count, Fraction, Name, Positive, Section, Slug
-from interlock.config.training import Cost, Parameter, Search, Training
+from interlock.config.signing import Signing
+from interlock.config.training import Cost, Machine, Parameter, Search, Training
 from interlock.config.use_case import Config
 
 __all__ = [
     "HIGHER_IS_BETTER",
     "LOWER_IS_BETTER",
     "OFFLINE_METRICS",
+    "Action",
     "CanaryStep",
     "Config",
     "Cost",
     "Count",
     "DataWaiver",
+    "Dataflow",
     "Drift",
     "FeatureSet",
     "Fraction",
@@ -59,25 +64,27 @@ __all__ = [
     "Gates",
     "Join",
     "Label",
+    "Machine",
     "Metric",
     "MetricRule",
     "Moment",
     "Monitoring",
     "Name",
     "NullShare",
-    "OfflineMetric",
-    "PairedMetric",
     "Parameter",
     "Positive",
     "PostDeploy",
     "Prometheus",
+    "Range",
     "RegressionRule",
+    "Retraining",
     "Rule",
     "Rules",
     "Search",
     "Section",
     "Serving",
     "Shadow",
+    "Signing",
     "Slug",
     "Source",
     "Span",
@@ -87,8 +94,12 @@ __all__ = [
     "Training",
     "Validation",
     "Waiver",
+    "Webhook",
     "config_sha256",
     "load_config",
+    "lower_is_better",
+    "metrics_of",
+    "paired_metrics",
     "parse_config",
     "read_config_text",
 ]

@@ -35,10 +35,15 @@ class Source(Section, frozen=True, kw_only=True):
 
 
 class Label(Section, frozen=True, kw_only=True):
-    """What is predicted: 0 / 1. ``sql`` is a boolean expression over the source's columns; null = unknown."""
+    """What is predicted. ``sql`` is an expression over the source's columns; null = unknown.
+
+    A condition for a binary task (0 / 1), one of ``classes`` as text for multiclass, a number for regression.
+    ``classes`` are declared, so that rules about one are checked before training and two models mean the same.
+    """
 
     name: Name
     sql: str
+    classes: list[Annotated[str, Meta(min_length=1)]] = []
 
 
 class Split(Section, frozen=True, kw_only=True):
@@ -126,17 +131,40 @@ class Rules(Section, frozen=True, kw_only=True):
     checks: list[SqlCheck] = []
 
 
+class Dataflow(Section, frozen=True, kw_only=True):
+    """Where and how Dataflow computes statistics, named as Google's pipeline components name it.
+
+    ``temp_location``: a ``gs://`` folder for staging, temporary files and results. ``sdk_container_image``: the image
+    ``data``, which holds this package and TFDV. '' leaves Dataflow's default.
+    """
+
+    project: Annotated[str, Meta(min_length=1)]
+    location: Annotated[str, Meta(min_length=1)]
+    temp_location: Annotated[str, Meta(pattern=r"^gs://[^/]+")]
+    sdk_container_image: Annotated[str, Meta(min_length=1)]
+    dataflow_machine_type: str = "n1-standard-16"
+    dataflow_max_num_workers: Count = 25
+    dataflow_disk_size_gb: Count = 40
+    dataflow_subnetwork: str = ""
+    dataflow_use_public_ips: bool = True
+    dataflow_service_account: str = ""
+    encryption_spec_key_name: str = ""
+
+
 class Validation(Section, frozen=True, kw_only=True):
     """``schema``: reviewed TFDV schema beside this file; '' infers one and blocks nothing but its own rules.
 
     ``reference``: the span that drift and row counts are held against. ``severity``: ``warn`` lets a rule
     (``drift``) or one feature's rule (``dest.drift``) pass with a note. ``slices`` get statistics of their own.
+    ``engine``: ``dataflow`` computes statistics on many machines, set by ``dataflow``.
     """
 
     schema: str = ""
     minimum_rows: Count = 100
     slices: list[Name] = []
     weight: str = ""
+    engine: Literal["local", "dataflow"] = "local"
+    dataflow: Dataflow | None = None
     reference: Span | None = None
     drift: Drift | None = None
     rules: Rules = Rules()

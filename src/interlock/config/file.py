@@ -14,6 +14,7 @@ import yaml
 
 from interlock.config.impossible import impossible_values
 from interlock.config.messages import explain
+from interlock.config.text import read_yaml
 from interlock.config.use_case import Config
 from interlock.errors import ConfigError
 
@@ -21,7 +22,7 @@ from interlock.errors import ConfigError
 def parse_config(text: str, file: str = "config") -> Config:
     """Read and check config text. ``file`` is only for messages."""
     try:
-        raw = yaml.safe_load(text)
+        raw = read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
     try:

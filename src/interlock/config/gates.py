@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from interlock.config.section import Count, Positive, Section
+from interlock.contracts import Task
 
+# What each task is measured by. A name with ``:`` is about one class, or one quantile.
 OFFLINE_METRICS = (
     "auc",
     "average_precision",
@@ -20,17 +24,61 @@ OFFLINE_METRICS = (
     "f1",
     "cost",
 )
+MULTICLASS_METRICS = (
+    "accuracy",
+    "log_loss",
+    "brier",
+    "calibration_error",
+    "auc_macro",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+)
+CLASS_METRICS = ("auc", "precision", "recall", "f1")
+REGRESSION_METRICS = ("mae", "rmse", "r2", "bias")
+QUANTILE_LOSS = "quantile_loss"
+QUANTILES = ("0.1", "0.5", "0.9")
+
+PAIRED_METRICS = ("auc", "log_loss", "brier", "cost")
+# One error has one sign: bias has no better direction, and calibration of top answers has no pairs.
+UNPAIRED = ("bias", "calibration_error")
+
+LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost", "mae", "rmse", QUANTILE_LOSS)
 
 
-LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error", "cost")
+def lower_is_better(metric: str) -> bool:
+    """Whether a lower value is better; ``quantile_loss:0.9`` is as ``quantile_loss``."""
+    return metric.partition(":")[0] in LOWER_IS_BETTER
 
 
-OfflineMetric = Literal[
-    "auc", "average_precision", "log_loss", "brier", "calibration_error", "precision", "recall", "f1", "cost"
-]
+def metrics_of(task: Task, classes: Sequence[str], named: Sequence[str] = ()) -> tuple[str, ...]:
+    """Every metric of ``task`` that is measured; ``named``: those of the rules, for quantiles beside the usual."""
+    if task == "binary":
+        return OFFLINE_METRICS
+    if task == "multiclass":
+        return (*MULTICLASS_METRICS, *(f"{metric}:{name}" for metric in CLASS_METRICS for name in classes))
+    usual = (*REGRESSION_METRICS, *(f"{QUANTILE_LOSS}:{q}" for q in QUANTILES))
+    return (*usual, *dict.fromkeys(name for name in named if _is_quantile_loss(name) and name not in usual))
 
 
-PairedMetric = Literal["auc", "log_loss", "brier", "cost"]
+def paired_metrics(task: Task, classes: Sequence[str], named: Sequence[str] = ()) -> tuple[str, ...]:
+    """Those of :func:`metrics_of` in which candidate and champion are compared."""
+    if task == "binary":
+        return PAIRED_METRICS
+    return tuple(metric for metric in metrics_of(task, classes, named) if metric not in UNPAIRED)
+
+
+def unknown_metric(metric: str, known: Sequence[str], task: Task) -> str:
+    """Why a rule cannot be about ``metric``, '' if it can."""
+    if metric in known or (task == "regression" and _is_quantile_loss(metric)):
+        return ""
+    more = f", {QUANTILE_LOSS}:Q with 0 < Q < 1" if task == "regression" else ""
+    return f"{metric!r} is not a metric of task {task}; allowed: {', '.join(known)}{more}"
+
+
+def _is_quantile_loss(metric: str) -> bool:
+    name, _, quantile = metric.partition(":")
+    return name == QUANTILE_LOSS and re.fullmatch(r"0\.\d*[1-9]\d*", quantile) is not None
 
 
 class Rule(Section, frozen=True, kw_only=True):
@@ -56,7 +104,7 @@ class Rule(Section, frozen=True, kw_only=True):
 class MetricRule(Rule, frozen=True, kw_only=True):
     """An absolute limit for the candidate."""
 
-    metric: OfflineMetric
+    metric: str
     at_least: float | None = None
     at_most: float | None = None
 
@@ -64,7 +112,7 @@ class MetricRule(Rule, frozen=True, kw_only=True):
 class RegressionRule(Rule, frozen=True, kw_only=True):
     """Not worse than the champion on the same rows by more than ``within`` (relative to the champion)."""
 
-    metric: PairedMetric
+    metric: str
     within: Annotated[float, Meta(ge=0, lt=1)]
 
 
@@ -82,7 +130,10 @@ class Waiver(Section, frozen=True, kw_only=True):
 class Gates(Section, frozen=True, kw_only=True):
     """The five gates. The data gate has no settings: every blocking anomaly closes it.
 
-    ``latency_p99_ratio``: how many times the champion's p99 the candidate's may be, both measured in turn.
+    ``latency_p99_ms``: the upper 95 % bound of the p99 of one-row requests; ``latency_batch_p99_ms`` the same of
+    requests of ``latency_batch_rows``. ``latency_p99_ratio``: how many times the champion's p99 the candidate's may
+    be, both measured in turn, on the upper bound too. ``memory_megabytes``: resident in the server under these
+    requests; ``load_seconds``: from the model's files to its first answer.
     ``unscorable_champion``: what it means for the regression gate when the champion's inputs are gone.
     """
 
@@ -91,5 +142,9 @@ class Gates(Section, frozen=True, kw_only=True):
     latency_p99_ms: Positive
     size_megabytes: Positive
     latency_p99_ratio: Annotated[float, Meta(ge=1)] | None = None
+    latency_batch_rows: Annotated[int, Meta(ge=2, le=1000)] = 64
+    latency_batch_p99_ms: Positive | None = None
+    memory_megabytes: Positive | None = None
+    load_seconds: Positive | None = None
     unscorable_champion: Literal["pass", "fail"] = "fail"
     waivers: list[Waiver] = []

@@ -1,4 +1,4 @@
-"""Config of online metrics, rollout, post-deploy evaluation, monitoring and serving."""
+"""Config of online metrics, rollout, post-deploy evaluation and serving."""
 
 from __future__ import annotations
 
@@ -152,13 +152,6 @@ class PostDeploy(Section, frozen=True, kw_only=True):
     deadline_seconds: Positive = 600.0
     margin: Fraction = 0.3
     keep_warm_seconds: Annotated[float, Meta(ge=0)] = 0.0
-
-
-class Monitoring(Section, frozen=True, kw_only=True):
-    """Alert when the candidate's live inputs or outcomes move away from what it was trained on."""
-
-    drift_limit: Positive = 0.1
-    minimum_rows: Count = 1000
 
 
 class Serving(Section, frozen=True, kw_only=True):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
 from interlock.config.data import FeatureSet, Label, Source, Split, Validation
 from interlock.config.gates import Gates
-from interlock.config.rollout import Metric, Monitoring, PostDeploy, Serving, Strategy
+from interlock.config.monitoring import Monitoring
+from interlock.config.rollout import Metric, PostDeploy, Serving, Strategy
 from interlock.config.section import Name, Section, Slug
-from interlock.config.training import Cost, Training
+from interlock.config.signing import Signing
+from interlock.config.training import FREE, Cost, Training
+from interlock.contracts import Task
 
 
 class Config(Section, frozen=True, kw_only=True):
-    """The whole file."""
+    """The whole file. ``cost`` belongs to binary tasks, which need it."""
 
     name: Slug
-    task: Literal["binary"] = "binary"
+    task: Task = "binary"
     seed: int = 0
     source: Source
     label: Label
@@ -27,10 +30,11 @@ class Config(Section, frozen=True, kw_only=True):
     split: Split = Split()
     validation: Validation = Validation()
     training: Training = Training()
-    cost: Cost
+    cost: Cost = FREE
     gates: Gates
     metrics: Annotated[list[Metric], Meta(min_length=1)]
     strategy: Strategy
     post_deploy: PostDeploy = PostDeploy()
     monitoring: Monitoring = Monitoring()
     serving: Serving = Serving()
+    signing: Signing = Signing()

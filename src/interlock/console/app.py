@@ -55,6 +55,8 @@ def build_app(source: Source, port: int) -> Starlette:
     routes += [
         Route("/rollouts/{id}/rollback", console.roll_back, methods=["POST"]),
         Route("/runs/{id}/{task}/artifacts/{name}", console.artifact, methods=["GET"]),
+        Route("/models/{name}/{version}/report", console.report, methods=["GET"]),
+        Route("/rollouts/{id}/report", console.report, methods=["GET"]),
         Route("/live", console.live, methods=["GET"]),
         Route("/health", _health, methods=["GET"]),
         Route("/static/style.css", _style, methods=["GET"]),
@@ -88,16 +90,25 @@ class Console:
         async def look() -> Page:
             return await run_in_threadpool(self.read, path)
 
-        stream = events(look, request.is_disconnected)
+        stream = events(look, request.is_disconnected, self._source.every_seconds)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     async def artifact(self, request: Request) -> Response:
         """An HTML artifact, for a frame without rights."""
         given = request.path_params
+        return await self._foreign(request, run_pages.html_artifact, given["id"], given["task"], given["name"])
+
+    async def report(self, request: Request) -> Response:
+        """The report of a version or of a rollout: one file that needs no other."""
+        given = request.path_params
+        if "id" in given:
+            return await self._foreign(request, rollout_pages.report_file, given["id"])
+        return await self._foreign(request, model_pages.report_file, given["name"], given["version"])
+
+    async def _foreign(self, request: Request, read: Callable[..., bytes | str], *given: str) -> Response:
+        """A document with a style of its own, and no rights."""
         try:
-            body = await run_in_threadpool(
-                run_pages.html_artifact, self._source, given["id"], given["task"], given["name"]
-            )
+            body = await run_in_threadpool(read, self._source, *given)
         except _PROBLEMS as error:
             return self._shown(_problem(error), request.scope["path"])
         return HTMLResponse(body, headers={"content-security-policy": FOREIGN_POLICY})

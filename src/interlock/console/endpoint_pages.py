@@ -7,7 +7,7 @@ import time
 from interlock.console.drawing import Line, lines_picture, share_bar
 from interlock.console.overview_pages import endpoint_card, rollouts_table, shares
 from interlock.console.page import Page, Part, heading, link, nothing
-from interlock.console.reading import Source, endpoint_config, told_rollouts, warehouse
+from interlock.console.reading import NO_WAREHOUSE, Source, endpoint_config, known_rollouts, warehouse
 from interlock.console.rollout_words import standing
 from interlock.console.serving import WINDOW_SECONDS, Traffic, newest_traffic
 from interlock.errors import InputError
@@ -34,17 +34,21 @@ def endpoint_page(source: Source, name: str) -> Page:
     split = shares(state)
     by_version = {version: id_ for id_, version in state.versions.items()}
     deployed = {by_version[version]: version for version, _, _ in split}
-    config = endpoint_config(place, name, split[0][0]) if split else None
-    now = time.time()
-    traffic = newest_traffic(warehouse(place.warehouse), name, deployed, config, now=now)
-    told = told_rollouts(place, [name])
-    under_way = [one for one in told if not one.is_over]
+    told, now = known_rollouts(place, [name]), time.time()
+    under_way = [one for one in told or [] if not one.is_over]
+    numbers = [Part("versions", nothing(NO_WAREHOUSE))]
+    if place.warehouse:
+        config = endpoint_config(place, name, split[0][0]) if split else None
+        traffic = newest_traffic(warehouse(place), name, deployed, config, now=now)
+        numbers = [
+            Part("versions", _versions(name, traffic, {version: percent for version, percent, _ in split})),
+            Part("lines", _lines(traffic, {version: style for version, _, style in split}, now)),
+        ]
     parts = [
         Part("title", heading(name, kicker="Endpoint")),
         Part("standing", join(element("p", link(f"/rollouts/{one.id}", standing(one))) for one in under_way)),
         Part("split", share_bar(split)),
-        Part("versions", _versions(name, traffic, {version: percent for version, percent, _ in split})),
-        Part("lines", _lines(traffic, {version: style for version, _, style in split}, now)),
+        *numbers,
         Part("rollouts", join([element("h2", "Rollouts"), rollouts_table(told)])),
     ]
     said = ", ".join(f"version {version} {percent} %" for version, percent, _ in split if percent) or "no traffic"

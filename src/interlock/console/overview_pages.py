@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from interlock.console.drawing import share_bar
 from interlock.console.page import Page, Part, heading, link, nothing
-from interlock.console.reading import Source, Told, told_rollouts, warehouse
+from interlock.console.reading import NO_WAREHOUSE, Source, Told, known_rollouts, told_rollouts, warehouse
 from interlock.console.rollout_words import standing
 from interlock.console.run_pages import runs_table
 from interlock.console.words import moment, state_mark
@@ -22,16 +22,17 @@ NEWEST = 8
 def overview(source: Source) -> Page:
     """What runs now, and what happened last."""
     place = source.place()
-    names, told, jobs = endpoint_names(place), told_rollouts(place), catalog.jobs(place)
+    names, told, jobs = endpoint_names(place), known_rollouts(place), catalog.jobs(place)
     running = [job for job in jobs if not job.is_over]
-    under_way = [one for one in told if not one.is_over]
+    under_way = [one for one in told or [] if not one.is_over]
     parts = [
         Part("title", heading("Overview", kicker=f"{place.project}, {place.location}")),
         Part("now", join([_now(under_way), _endpoints(place, names)])),
-        Part("rollouts", join([element("h2", "Rollouts"), rollouts_table(told[:NEWEST])])),
+        Part("rollouts", join([element("h2", "Rollouts"), rollouts_table(told, NEWEST)])),
         Part("runs", join([element("h2", "Pipeline runs"), runs_table(jobs[:NEWEST])])),
     ]
-    said = f"{wording.plural(len(under_way), 'rollout')} under way, {wording.plural(len(running), 'run')} running."
+    rollouts = "rollouts not known" if told is None else f"{wording.plural(len(under_way), 'rollout')} under way"
+    said = f"{wording.capital(rollouts)}, {wording.plural(len(running), 'run')} running."
     return Page(title="Interlock", parts=parts, announcement=said)
 
 
@@ -73,8 +74,10 @@ def shares(state: EndpointState) -> list[tuple[str, int, str]]:
     return [(version, percent, styles[min(k, len(styles) - 1)]) for k, (version, percent) in enumerate(found)]
 
 
-def rollouts_table(told: list[Told]) -> Html:
-    """Rollouts, one a row."""
+def rollouts_table(told: list[Told] | None, most: int | None = None) -> Html:
+    """Rollouts, one a row, ``most`` of them; None where they are not known."""
+    if told is None:
+        return nothing(NO_WAREHOUSE)
     if not told:
         return nothing("No rollout yet.")
     rows = [
@@ -85,7 +88,7 @@ def rollouts_table(told: list[Told]) -> Html:
             moment(one.began),
             wording.seconds(one.entries[-1].time - one.began),
         )
-        for one in told
+        for one in told[:most]
     ]
     return table(
         "Rollouts, newest first", ("Candidate", "Champion", "Outcome", "Began (UTC)", "Took"), rows, numbers=(4,)
@@ -109,7 +112,7 @@ def history_page(source: Source) -> Page:
 
 
 def _history(place: Place, name: str) -> Html:
-    changes = list(reversed(production_changes(warehouse(place.warehouse), name)))
+    changes = list(reversed(production_changes(warehouse(place), name)))
     if not changes:
         return join([element("h2", name), nothing("No version was in production yet.")])
     rows: list[tuple[Content, ...]] = [
@@ -132,7 +135,11 @@ def _mover(by: str) -> Content:
 
 def schedules_page(source: Source) -> Page:
     """What starts pipelines by the clock."""
-    found = catalog.schedules(source.place())
+    place = source.place()
+    found = catalog.schedules(place)
+    newest: dict[str, str] = {}
+    for job in catalog.jobs(place):
+        newest.setdefault(job.schedule, job.id)
     rows = [
         (
             one.title,
@@ -140,7 +147,7 @@ def schedules_page(source: Source) -> Page:
             element("code", one.cron),
             state_mark(one.state),
             moment(one.next_run),
-            moment(one.last_run),
+            link(f"/runs/{newest[one.id]}", moment(one.last_run)) if one.id in newest else moment(one.last_run),
             f"{one.started_runs} of {one.maximum_runs}" if one.maximum_runs else str(one.started_runs),
         )
         for one in found

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from interlock.config import Config, parse_config
 from interlock.console.serving import requests_between
 from interlock.contracts import C, DataVerdict, Evaluation, GateReport, Manifest, ModelVersion, Place
-from interlock.errors import ConfigError, ContractError, RegistryError
+from interlock.errors import ConfigError, ContractError, EnvironmentProblem, RegistryError
 from interlock.report.run import RolloutReport, VersionReport
 from interlock.rollout.history import rollouts
 from interlock.rollout.journal import Entry, RolledBack, Started
@@ -24,9 +24,12 @@ from interlock.rollout.state import State, fold
 from interlock.vertex import catalog
 from interlock.vertex.endpoint import endpoint_names
 from interlock.vertex.registry import VertexModelRegistry
-from interlock.warehouse import open_warehouse
 
 PATIENCE_SECONDS = 5.0
+NO_WAREHOUSE = (
+    "Not known: journal and serving log are in the warehouse, and this console was not told where that is; "
+    "start it with --warehouse."
+)
 _FILES = {
     "manifest.json": Manifest,
     "data_verdict.json": DataVerdict,
@@ -39,7 +42,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """Where a console reads. ``place`` is asked anew for every page: a stack may be started again elsewhere.
 
     ``state``: folder of a local stack, None for Google Cloud. ``writable``: whether rollback is offered.
-    ``token``: what a form must carry.
+    ``token``: what a form must carry. ``every_seconds``: how often a page that is looked at is read again.
     """
 
     place: Callable[[], Place]
@@ -47,12 +50,19 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     state: Path | None = None
     writable: bool = True
+    every_seconds: float = 1.0
+
+
+def warehouse(place: Place) -> sa.Engine:
+    """The place's warehouse, as it is: nothing is created in it. :class:`EnvironmentProblem` where there is none."""
+    if not place.warehouse:
+        raise EnvironmentProblem(NO_WAREHOUSE)
+    return _engine(place.warehouse)
 
 
 @functools.cache
-def warehouse(url: str) -> sa.Engine:
-    """The warehouse at ``url``, opened once."""
-    return open_warehouse(url, PATIENCE_SECONDS)
+def _engine(url: str) -> sa.Engine:
+    return sa.create_engine(url, connect_args={"timeout": PATIENCE_SECONDS} if url.startswith("sqlite") else {})
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +96,19 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def told_rollouts(place: Place, names: list[str] | None = None) -> list[Told]:
-    """Rollouts of all endpoints (or ``names``), newest first."""
-    engine, found = warehouse(place.warehouse), []
+    """Rollouts of all endpoints (or ``names``), newest first; :class:`EnvironmentProblem` without a warehouse."""
+    engine, found = warehouse(place), []
     for name in endpoint_names(place) if names is None else names:
         journals = rollouts(engine, name)
         for k, (id_, entries) in enumerate(journals):
             newest = k == len(journals) - 1
             found.append(Told(id=id_, endpoint=name, entries=entries, state=fold(entries), newest=newest))
     return sorted(found, key=lambda told: told.began, reverse=True)
+
+
+def known_rollouts(place: Place, names: list[str] | None = None) -> list[Told] | None:
+    """The same for pages that show other things too; None where this console knows no warehouse."""
+    return told_rollouts(place, names) if place.warehouse else None
 
 
 def find_rollout(place: Place, id_: str) -> Told | None:
@@ -103,7 +118,7 @@ def find_rollout(place: Place, id_: str) -> Told | None:
 
 def rollout_report(place: Place, told: Told, config: Config) -> RolloutReport:
     """The rollout as the report's pictures take it."""
-    start, engine = told.start, warehouse(place.warehouse)
+    start, engine = told.start, warehouse(place)
     before = min((stretch.after for stretch in told.state.stretches), default=0)
     until = told.entries[-1].time if told.is_over else time.time()
     return RolloutReport(

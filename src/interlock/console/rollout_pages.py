@@ -14,9 +14,11 @@ from interlock.errors import ConcurrentChange, InputError
 from interlock.report import wording
 from interlock.report.headline import rollout_headline
 from interlock.report.markup import Content, Html, code, element, facts, figure, join, mark, table
+from interlock.report.page import render_rollout
 from interlock.report.rollout_picture import rollout_picture
 from interlock.report.rollout_section import inequality
 from interlock.report.run import RolloutReport
+from interlock.report.shadow_section import shadow_section
 from interlock.report.timeline import decisions
 from interlock.report.trajectory import compared
 from interlock.rollout.journal import Judged
@@ -53,13 +55,25 @@ def rollout_page(source: Source, id_: str) -> Page:
         report = rollout_report(place, told, config)
         parts += [
             Part("standing", join([_standing(told, report), _way_back(source, told)])),
+            Part("shadow", shadow_section(report, "shadow", 2)),
             Part("plan", join([_steps(told, config.strategy), _numbers(told, report, job)])),
             Part("evidence", _evidence(told, report)),
             Part("decisions", join([element("h2", "Decisions"), _decisions(report)])),
+            Part("file", element("p", link(f"/rollouts/{id_}/report", "This rollout as one file"), class_="links")),
         ]
     return Page(
         title=title, parts=parts, trail=[("/rollouts", "Rollouts")], announcement=standing(told), live=not told.is_over
     )
+
+
+def report_file(source: Source, id_: str) -> str:
+    """The report of one rollout as it stands, as a document of its own."""
+    place = source.place()
+    told = require_rollout(place, id_)
+    config = rollout_config(place, told, deployment_job(catalog.jobs(place), told))
+    if config is None:
+        raise InputError(f"the config of rollout {id_} cannot be read: its report cannot be drawn")
+    return render_rollout(rollout_report(place, told, config))
 
 
 def _standing(told: Told, report: RolloutReport) -> Html:

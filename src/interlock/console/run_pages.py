@@ -21,6 +21,7 @@ LOG_BYTES = 200_000
 SHOWN_METADATA = 600  # characters; ROC curves and the like are pages long
 INLINE_BYTES = 2_000_000
 _HTML, _MARKDOWN = "system.HTML", "system.Markdown"
+_OPEN = {"system.Metrics", "system.ClassificationMetrics"}  # short, and what one looks for
 
 
 def runs_table(jobs: list[Job]) -> Html:
@@ -63,7 +64,7 @@ def run_page(source: Source, id_: str) -> Page:
         Part("title", heading(job.id, kicker=job.pipeline, beside=state_mark(job.state))),
         Part("facts", _facts(job)),
         Part("graph", element("div", graph_picture(nodes, boxes), class_="scroll graph-frame")),
-        Part("tasks", join([element("h2", "Tasks"), *(_task(job, task, kinds) for task in job.tasks)])),
+        Part("tasks", join([element("h2", "Tasks"), *(_task(source, job, task, kinds) for task in job.tasks)])),
         Part("parameters", details("Parameters", _parameters(job.parameters))),
     ]
     done = sum(task.state in {"succeeded", "skipped"} for task in job.tasks)
@@ -97,7 +98,7 @@ def _boxes(job: Job) -> tuple[dict[str, Box], list[Node]]:
     return boxes, nodes
 
 
-def _task(job: Job, task: Task, kinds: dict[tuple[str, str], str]) -> Html:
+def _task(source: Source, job: Job, task: Task, kinds: dict[tuple[str, str], str]) -> Html:
     base = f"/runs/{job.id}/{task.name}"
     log = element("a", "Log", href=f"{base}/log", aria_label=f"Log of {task.name}")
     parts: list[Content] = [
@@ -111,7 +112,7 @@ def _task(job: Job, task: Task, kinds: dict[tuple[str, str], str]) -> Html:
         lines = (element("li", name, " ", value) for name, value in pairs)
         parts.append(element("ul", join(lines), class_="outputs", aria_label="Output parameters"))
     for artifact in task.artifacts:
-        parts.append(_artifact(base, artifact, kinds.get((task.name, artifact.name), "")))
+        parts.append(_artifact(source, base, artifact, kinds.get((task.name, artifact.name), "")))
     return element("section", *parts, id=f"task-{task.name}", class_="task-section")
 
 
@@ -119,17 +120,20 @@ def _quiet(text: str) -> Content:
     return element("span", text, class_="quiet") if text else ""
 
 
-def _artifact(base: str, artifact: catalog.Artifact, kind: str) -> Html:
+def _artifact(source: Source, base: str, artifact: catalog.Artifact, kind: str) -> Html:
     about = element("span", kind.removeprefix("system."), class_="quiet")
     values = [(name, code(_text(value))) for name, value in sorted(artifact.metadata.items())]
     inside: list[Content] = [element("p", code(artifact.uri), class_="reason")]
     if values:
         inside.append(facts(values))
-    if kind == _HTML:
+    if kind == _HTML and source.state is None and not artifact.uri.startswith(f"gs://{source.place().bucket}/"):
+        inside.append(nothing("Not shown: it is not in the bucket that this console reads."))
+    elif kind == _HTML:
         inside.append(
             element("iframe", src=f"{base}/artifacts/{artifact.name}", sandbox="", loading="lazy", title=artifact.name)
         )
-    return element("details", element("summary", artifact.name, " ", about), *inside)
+    opened = {"open": ""} if kind in _OPEN else {}
+    return element("details", element("summary", artifact.name, " ", about), *inside, **opened)
 
 
 def _parameters(parameters: dict[str, Any]) -> Html:
@@ -150,8 +154,11 @@ def log_page(source: Source, job_id: str, task_name: str) -> Page:
     """The end of a task's log."""
     job = find_job(source, job_id)
     task = _find_task(job, task_name)
-    text = read_log(source, job, task)
-    shown = element("pre", text, tabindex="0", class_="log") if text else nothing("It wrote nothing.")
+    if source.state is None:
+        shown = _cloud_log(task)
+    else:
+        text = read_log(source.state, job, task)
+        shown = element("pre", text, tabindex="0", class_="log") if text else nothing("It wrote nothing.")
     parts = [Part("title", heading(f"Log of {task.name}", beside=state_mark(task.state))), Part("log", shown)]
     trail = [("/runs", "Pipeline runs"), (f"/runs/{job.id}", job.id)]
     return Page(title=f"Log of {task.name}", parts=parts, trail=trail, live=not job.is_over)
@@ -164,12 +171,19 @@ def _find_task(job: Job, name: str) -> Task:
     return task
 
 
-def read_log(source: Source, job: Job, task: Task) -> str:
+def _cloud_log(task: Task) -> Html:
+    """Where the log is: this console reads Vertex AI and the bucket, not Cloud Logging."""
+    said = nothing("Not known here: logs of this project are in Cloud Logging.")
+    if not task.worker:
+        return said
+    command = f'gcloud logging read \'resource.type="ml_job" AND resource.labels.job_id="{task.worker}"\''
+    return join([said, element("pre", command, tabindex="0", class_="log")])
+
+
+def read_log(state: Path, job: Job, task: Task) -> str:
     """Its last ``LOG_BYTES``; a task that runs has its log where it will be. '' for none."""
-    if source.state is None:
-        raise InputError("logs of this project are in Cloud Logging: the console shows those of a local stack")
-    path = Path(task.log) if task.log else source.state / "jobs" / job.id / "logs" / f"{task.name}.log"
-    return _read_within(source.state, path)[-LOG_BYTES:].decode(errors="replace")
+    path = Path(task.log) if task.log else state / "jobs" / job.id / "logs" / f"{task.name}.log"
+    return _read_within(state, path)[-LOG_BYTES:].decode(errors="replace")
 
 
 def html_artifact(source: Source, job_id: str, task_name: str, name: str) -> bytes:
@@ -177,8 +191,10 @@ def html_artifact(source: Source, job_id: str, task_name: str, name: str) -> byt
     job = find_job(source, job_id)
     task = _find_task(job, task_name)
     artifact = next((one for one in task.artifacts if one.name == name), None)
-    if artifact is None or artifact_kinds(job.spec).get((task_name, name)) != _HTML or source.state is None:
+    if artifact is None or artifact_kinds(job.spec).get((task_name, name)) != _HTML:
         raise InputError(f"task {task_name} has no HTML artifact {name} that can be shown")
+    if source.state is None or artifact.uri.startswith("gs://"):
+        return catalog.read_object(source.place(), artifact.uri, INLINE_BYTES)
     return _read_within(source.state, Path(artifact.uri))
 
 

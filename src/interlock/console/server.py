@@ -16,6 +16,7 @@ from interlock.errors import EnvironmentProblem
 from interlock.local import stack
 
 HOST = "127.0.0.1"
+CLOUD_SECONDS = 10.0
 
 
 def local_source(state: Path) -> Source:
@@ -27,9 +28,15 @@ def local_source(state: Path) -> Source:
 
 
 def cloud_source(place: Place, *, writable: bool = False) -> Source:
-    """A project on Google Cloud, read with application-default credentials."""
-    where = f"{place.project}, {place.location}"
-    return Source(place=lambda: place, token=secrets.token_hex(16), where=where, writable=writable)
+    """A project on Google Cloud, read with application-default credentials; seldom enough for its quotas."""
+    where = f"{place.project}, {place.location}" + ("" if writable else ", read-only")
+    return Source(
+        place=lambda: place,
+        token=secrets.token_hex(16),
+        where=where,
+        writable=writable,
+        every_seconds=CLOUD_SECONDS,
+    )
 
 
 def serve(source: Source, port: int, announce: Callable[[str], None]) -> None:

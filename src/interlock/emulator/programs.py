@@ -36,6 +36,8 @@ class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
     """How to start a server.
 
     With ``port`` 0 it prints ``{"ready": true, "port": N}`` on stdout once it listens, else it listens on ``port``.
+    ``container``: what ``command`` runs by Docker. ``ending`` is run once the process has ended: a Docker client that
+    was killed leaves its container behind.
     """
 
     command: Sequence[str]
@@ -44,6 +46,21 @@ class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
     predict_route: str
     start_seconds: float
     port: int = 0
+    container: ContainerSpec | None = None
+    ending: Sequence[str] = ()
+
+    def anew(self) -> ServerProgram:
+        """The program of the next process: a container gets a name and a port of its own each time."""
+        if self.container is None:
+            return self
+        port = _free_port()
+        name = f"interlock-{self.environment['AIP_DEPLOYED_MODEL_ID']}-{port}"
+        return msgspec.structs.replace(
+            self,
+            port=port,
+            command=docker_command(self.container, self.environment, port, name),
+            ending=("docker", "rm", "--force", "--volumes", name),
+        )
 
 
 class Programs(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,24 +74,22 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
         """The server of a deployed model; FAILED_PRECONDITION if nothing here can run its image."""
         environment = self._environment(entry, body, container)
         image = container.image_uri
-        port = 0
+        command: list[str] = []
         if prebuilt := _PREBUILT.match(image):
             command = self._prebuilt(image, prebuilt[1])
         elif _is_ours(image):
             command = self._serving(image)
         else:
             await _require_docker(image)
-            port = _free_port()
             environment["AIP_HTTP_PORT"] = str(_CONTAINER_PORT)
-            command = docker_command(container, environment, port, entry["id"])
         return ServerProgram(
             command=command,
             environment=environment,
             health_route=environment["AIP_HEALTH_ROUTE"],
             predict_route=environment["AIP_PREDICT_ROUTE"],
             start_seconds=duration_seconds(container.deployment_timeout, _START_SECONDS),
-            port=port,
-        )
+            container=None if command else container,
+        ).anew()
 
     def _environment(self, entry: Document, body: ModelBody, container: ContainerSpec) -> dict[str, str]:
         environment = {variable.name: variable.value for variable in container.env}
@@ -106,7 +121,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
 
 def docker_command(container: ContainerSpec, environment: Mapping[str, str], port: int, name: str) -> list[str]:
     """``docker run`` with the container's own port published on loopback ``port``; variables go by name."""
-    command = ["docker", "run", "--rm", "--init", "--name", f"interlock-{name}-{port}"]
+    command = ["docker", "run", "--rm", "--init", "--name", name]
     command += ["--publish", f"127.0.0.1:{port}:{_CONTAINER_PORT}", "--add-host", "host.docker.internal:host-gateway"]
     for variable in environment:
         command += ["--env", variable]

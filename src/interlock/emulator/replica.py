@@ -89,12 +89,25 @@ class Replica:
         if self._process is not None:
             await end_child(self._process, _STOP_SECONDS)
             self._process = None
+            await self._clear_up()
         if self._pump is not None:
             await asyncio.gather(self._pump, return_exceptions=True)
             self._pump = None
 
+    async def _clear_up(self) -> None:
+        """Remove the container of a client that was killed, so that nothing answers in the name of this server."""
+        if not self._program.ending:
+            return
+        nowhere = asyncio.subprocess.DEVNULL  # mostly it says that there is no such container
+        ending = await asyncio.create_subprocess_exec(*self._program.ending, stdout=nowhere, stderr=nowhere)
+        try:
+            await asyncio.wait_for(ending.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            ending.kill()
+            log.warning("%s is not done after %g s", " ".join(self._program.ending), _STOP_SECONDS)
+
     async def _launch(self) -> None:
-        program = self._program
+        self._program = program = self._program.anew()
         try:
             async with asyncio.timeout(program.start_seconds):
                 self._starts += 1
@@ -168,6 +181,7 @@ class Replica:
                 started = loop.time()
                 code = await self._watch(self._process)
                 self._leave()
+                await self._clear_up()
                 log.warning("model server ended with exit code %s: %s", code, last_lines(self._log_file, 1))
                 failures = 0 if loop.time() - started > _STEADY_SECONDS else failures
                 await asyncio.sleep(_BACK_OFF_SECONDS[min(failures, len(_BACK_OFF_SECONDS) - 1)])

@@ -108,6 +108,13 @@ def intervals(labels: Floats, scores: Floats, threshold: float) -> dict[str, tup
     }
 
 
+def calibration_interval(labels: Floats, scores: Floats) -> tuple[float, float, float]:
+    """Calibration error with its 95 % bounds; one label alone is enough."""
+    cells = count_cells(labels, scores, 0.5)
+    value = float(calibration_error(cells.negatives[None, :], cells.positives[None, :], cells)[0])
+    return (value, *_reflected(value, calibration_error(*resample(cells), cells)))
+
+
 def _percentiles(drawn: Floats) -> tuple[float, float]:
     low, high = np.quantile(drawn, [0.025, 0.975])
     return max(0.0, float(low)), min(1.0, float(high))

@@ -42,6 +42,7 @@ def build_features(config: Config, *, table: Table, verdict: DataVerdict, source
     labelled = rows.filter(pc.is_valid(rows.column(config.label.name)))
     _check_label(config, labelled)
     parts, boundaries = split_by_time(labelled, config.split.validation, config.split.test)
+    _check_train_label(config, parts["train"])
     folder.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
         pq.write_table(part, folder / f"{name}.parquet", compression="zstd")
@@ -107,7 +108,27 @@ def _check_keys(rows: pa.Table) -> None:
 
 def _check_label(config: Config, rows: pa.Table) -> None:
     name = config.label.name
-    values = sorted(pc.unique(rows.column(name)).to_pylist())
-    if values != [0, 1]:
-        found = f"values {values} in {rows.num_rows} rows"
+    values = pc.unique(rows.column(name)).to_pylist()
+    if config.task == "binary" and sorted(values) != [0, 1]:
+        found = f"values {sorted(values)} in {rows.num_rows} rows"
         raise InputError(f"label {name}: {found}, both 0 and 1 are needed; correct label.sql")
+    if config.task == "multiclass":
+        other = sorted(set(values) - set(config.label.classes))
+        if other:
+            shown = ", ".join(other)[:200]
+            raise InputError(f"label {name}: {shown} not in label.classes; add them there, or map them in label.sql")
+    if config.task == "regression":
+        bad = pc.sum(pc.invert(pc.is_finite(rows.column(name)))).as_py() or 0
+        if bad or len(values) < 2:
+            found = f"{bad} of {rows.num_rows} rows are not finite" if bad else f"{len(values)} different values"
+            raise InputError(f"label {name}: {found}, a regression needs different finite numbers; correct label.sql")
+
+
+def _check_train_label(config: Config, train: pa.Table) -> None:
+    values = set(pc.unique(train.column(config.label.name)).to_pylist())
+    missing = [name for name in config.label.classes if name not in values]
+    if missing:
+        raise InputError(
+            f"label {config.label.name}: {', '.join(missing)} in no row of the train split; widen the window, or take "
+            "them out of label.classes"
+        )

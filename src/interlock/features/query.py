@@ -5,6 +5,7 @@ from __future__ import annotations
 from interlock.config import Config, Join
 
 KEY, TIME = "row_key", "row_time"
+LABEL_TYPES = {"binary": "TINYINT", "multiclass": "VARCHAR", "regression": "DOUBLE"}
 
 
 def features_query(config: Config, *, with_label: bool = True) -> str:
@@ -18,7 +19,7 @@ def features_query(config: Config, *, with_label: bool = True) -> str:
     key = ", ".join(f"CAST({_quote(name)} AS VARCHAR)" for name in config.source.key)
     columns = [f"concat_ws('|', {key}) AS {KEY}", f"{_quote(config.source.time)} AS {TIME}"]
     if with_label:
-        columns.append(f"CAST(({config.label.sql}) AS TINYINT) AS {_quote(config.label.name)}")
+        columns.append(f"CAST(({config.label.sql}) AS {LABEL_TYPES[config.task]}) AS {_quote(config.label.name)}")
     columns += [f"CAST({_quote(name)} AS FLOAT) AS {_quote(name)}" for name in config.features.numbers]
     texts = config.features.categories + [name for name in config.slices if name not in config.features.names]
     columns += [f"COALESCE(CAST({_quote(name)} AS VARCHAR), '') AS {_quote(name)}" for name in texts]

@@ -16,6 +16,7 @@ from interlock.config import Config
 from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, RuleResult
 from interlock.errors import ContractError
 from interlock.gates.rules import FAIL, PASS, answer, metric_questions, regression_questions
+from interlock.gates.speed import latency_gate, size_gate
 
 
 def judge_candidate(
@@ -85,50 +86,3 @@ def waived(rule: RuleResult, config: Config, today: datetime.date) -> RuleResult
         text = f"{waiver.owner} until {waiver.expires}: {waiver.reason}"
         return msgspec.structs.replace(rule, blocking=False, waiver=text)
     return rule
-
-
-def latency_gate(config: Config, evaluation: Evaluation) -> Iterator[RuleResult]:
-    """p99 of single-row requests in the real model server: absolute, and against the champion's if config asks."""
-    value, limit = evaluation.latency_p99_ms, config.gates.latency_p99_ms
-    passed = value <= limit
-    yield RuleResult(
-        gate="latency",
-        rule="latency_p99_ms",
-        value=value,
-        limit=limit,
-        verdict=PASS if passed else FAIL,
-        reason=f"p99 {value:.2f} ms {'<=' if passed else '>'} {limit:g} ms over {evaluation.latency_requests} requests",
-    )
-
-    ratio, champion = config.gates.latency_p99_ratio, evaluation.champion_latency_p99_ms
-    if ratio is None:
-        return
-    if not champion:
-        yield RuleResult(
-            gate="latency", rule="latency_p99_ratio", verdict=PASS, reason="no champion yet: first version"
-        )
-        return
-    passed = value <= ratio * champion
-    yield RuleResult(
-        gate="latency",
-        rule="latency_p99_ratio",
-        value=value / champion,
-        limit=ratio,
-        verdict=PASS if passed else FAIL,
-        reason=f"p99 {value:.2f} ms {'<=' if passed else '>'} {ratio:g} x {champion:.2f} ms of version "
-        f"{evaluation.champion}",
-    )
-
-
-def size_gate(config: Config, evaluation: Evaluation) -> Iterator[RuleResult]:
-    """Bytes of the candidate's folder."""
-    value, limit = evaluation.size_bytes / 1e6, config.gates.size_megabytes
-    passed = value <= limit
-    yield RuleResult(
-        gate="size",
-        rule="size_megabytes",
-        value=value,
-        limit=limit,
-        verdict=PASS if passed else FAIL,
-        reason=f"{value:.2f} MB {'<=' if passed else '>'} {limit:g} MB",
-    )

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from interlock.config import LOWER_IS_BETTER, Config, MetricRule, RegressionRule, Rule
-from interlock.contracts import Comparison, Evaluation, Measure, RuleResult
+from interlock.config import Config, MetricRule, RegressionRule, Rule, lower_is_better
+from interlock.contracts import Evaluation, RuleResult
 from interlock.gates.multiplicity import LEVEL, holm, p_sound
+from interlock.measured import Comparison, Measure
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
-UNBOUNDED = ("log_loss", "cost")
+UNBOUNDED = ("log_loss", "cost", "mae", "rmse", "r2", "bias", "quantile_loss")
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,7 @@ def _metric_question(rule: MetricRule, measure: Measure) -> Question:
         high=measure.high,
         limit=limit,
         floor=rule.at_least is not None,
-        bounded=rule.metric not in UNBOUNDED,
+        bounded=rule.metric.partition(":")[0] not in UNBOUNDED,
         said=f"{rule.metric} {_text(measure.value)}",
     )
 
@@ -106,7 +107,7 @@ def regression_questions(config: Config, evaluation: Evaluation) -> Iterator[Que
 
 def _regression_question(rule: RegressionRule, found: Comparison, champion: str) -> Question:
     room = rule.within * abs(found.champion or 0.0)
-    floor = rule.metric not in LOWER_IS_BETTER
+    floor = not lower_is_better(rule.metric)
     return Question(
         gate="regression",
         metric=rule.metric,

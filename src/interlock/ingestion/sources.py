@@ -90,10 +90,10 @@ def read_stream(
     try:
         if lower.endswith(".parquet"):
             with open_raw() as raw:
-                yield from _plain_time(_parquet(name, raw, columns))
+                yield from plain_time(_parquet(name, raw, columns))
         elif lower.endswith((".csv", ".csv.gz", ".tsv", ".zip")):
             delimiter = "\t" if lower.endswith(".tsv") else ","
-            yield from _plain_time(
+            yield from plain_time(
                 read_csv(name, lambda: _unpacked(name, open_raw), delimiter=delimiter, types=types, columns=columns)
             )
         else:
@@ -131,7 +131,7 @@ def _parquet(name: str, raw: IO[bytes], columns: list[str] | None) -> Iterator[p
     yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
 
 
-def _plain_time(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def plain_time(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Times as UTC without zone: SQL on zoned times needs a time-zone database that may not be there."""
     for batch in batches:
         arrays = [

@@ -80,6 +80,7 @@ def variables(place: Place) -> dict[str, str]:
         "INTERLOCK_PROJECT": place.project,
         "INTERLOCK_LOCATION": place.location,
         "INTERLOCK_STAGING_BUCKET": f"gs://{place.bucket}",
+        "INTERLOCK_WAREHOUSE": place.warehouse,
         # Nothing here has credentials: without this, libraries look for a metadata server for seconds.
         "NO_GCE_CHECK": "true",
     }

@@ -1,32 +1,49 @@
-"""Our evaluation in the shape the Vertex console shows: Google's classification metrics schema.
+"""Our evaluation in the shape the Vertex console shows: Google's classification and regression metrics schemas.
 
-https://cloud.google.com/vertex-ai/docs/evaluation/introduction#classification
+https://cloud.google.com/vertex-ai/docs/evaluation/introduction#features
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from interlock.contracts import Evaluation, GateReport, Measure
+from interlock.contracts import Evaluation, GateReport, Task
+from interlock.measured import Measure
 
-METRICS_SCHEMA = "gs://google-cloud-aiplatform/schema/modelevaluation/classification_metrics_1.0.0.yaml"
-GOOGLE_NAMES = {"auc": "auRoc", "average_precision": "auPrc", "log_loss": "logLoss"}
+SCHEMA = "gs://google-cloud-aiplatform/schema/modelevaluation/{kind}_metrics_1.0.0.yaml"
+GOOGLE_NAMES = {
+    "auc": "auRoc",
+    "auc_macro": "auRoc",
+    "average_precision": "auPrc",
+    "log_loss": "logLoss",
+    "rmse": "rootMeanSquaredError",
+    "mae": "meanAbsoluteError",
+    "r2": "rSquared",
+}
+
+
+def metrics_schema(task: Task) -> str:
+    """Where the schema of a task's metrics is."""
+    return SCHEMA.format(kind="regression" if task == "regression" else "classification")
 
 
 def evaluation_payload(evaluation: Evaluation, report: GateReport) -> dict[str, Any]:
     """Fields of a ``ModelEvaluation``: metrics of all rows, and as metadata what proves whose they are."""
     metrics = _metrics([m for m in evaluation.measures if not m.slice])
-    metrics["confusionMatrix"] = {
-        "annotationSpecs": [{"id": "0", "displayName": "0"}, {"id": "1", "displayName": "1"}],
-        "rows": evaluation.confusion,
-    }
-    metrics["confidenceMetrics"] = [
-        {"confidenceThreshold": threshold, "falsePositiveRate": fpr, "recall": tpr}
-        for threshold, fpr, tpr in evaluation.roc
-    ]
+    if evaluation.confusion:
+        names = evaluation.classes or ["0", "1"]
+        metrics["confusionMatrix"] = {
+            "annotationSpecs": [{"id": str(i), "displayName": name} for i, name in enumerate(names)],
+            "rows": evaluation.confusion,
+        }
+    if evaluation.roc:
+        metrics["confidenceMetrics"] = [
+            {"confidenceThreshold": threshold, "falsePositiveRate": fpr, "recall": tpr}
+            for threshold, fpr, tpr in evaluation.roc
+        ]
     return {
         "display_name": f"test rows {evaluation.rows}",
-        "metrics_schema_uri": METRICS_SCHEMA,
+        "metrics_schema_uri": metrics_schema(evaluation.task),
         "metrics": metrics,
         "metadata": {
             "model_sha256": evaluation.model_sha256,
@@ -44,11 +61,12 @@ def evaluation_payload(evaluation: Evaluation, report: GateReport) -> dict[str, 
 def slice_payloads(evaluation: Evaluation) -> list[dict[str, Any]]:
     """One ``{feature, value, metrics_schema_uri, metrics}`` per slice, in the evaluation's order."""
     names = dict.fromkeys(m.slice for m in evaluation.measures if m.slice)
+    schema = metrics_schema(evaluation.task)
     payloads = []
     for name in names:
         feature, _, value = name.partition("=")
         metrics = _metrics([m for m in evaluation.measures if m.slice == name])
-        payloads.append({"feature": feature, "value": value, "metrics_schema_uri": METRICS_SCHEMA, "metrics": metrics})
+        payloads.append({"feature": feature, "value": value, "metrics_schema_uri": schema, "metrics": metrics})
     return payloads
 
 

@@ -9,6 +9,7 @@ The alias comes last: whoever finds ``staging`` finds everything that belongs to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, ModelVersion, write_contract
@@ -16,6 +17,7 @@ from interlock.errors import ContractError, GateFailed
 from interlock.registry.aliases import STAGING
 from interlock.registry.evaluation import evaluation_payload, slice_payloads
 from interlock.registry.port import ModelRegistry
+from interlock.registry.signature import sign_folder
 
 
 def register_model(
@@ -27,12 +29,19 @@ def register_model(
     report: GateReport,
     folder: Path,
     image: str,
+    signing_key: bytes | None = None,
+    public_keys: Sequence[str] = (),
 ) -> ModelVersion:
-    """Register the candidate in ``folder``. :class:`GateFailed` names the first rule that closed a gate."""
+    """Register the candidate in ``folder``. :class:`GateFailed` names the first rule that closed a gate.
+
+    With a ``signing_key`` (PEM) its files are signed; one of ``public_keys``, if there are any, must be the key's.
+    """
     require_passed(manifest, verdict, evaluation, report)
     write_contract(verdict, folder / "data_verdict.json")
     write_contract(evaluation, folder / "evaluation.json")
     write_contract(report, folder / "gate_report.json")
+    if signing_key is not None:
+        sign_folder(folder, signing_key, public_keys)
     description = f"{' to '.join(manifest.window) or 'all rows'}, {sum(manifest.rows.values())} rows"
     labels = {"interlock-model": manifest.model_sha256[:12], "interlock-data": manifest.table_sha256[:12]}
     version = registry.upload(folder, image=image, digest=manifest.model_sha256, description=description, labels=labels)

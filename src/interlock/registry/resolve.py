@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from interlock.registry.aliases import PRODUCTION
 from interlock.registry.port import ModelRegistry
 from interlock.registry.quarantine import is_quarantined
 from interlock.registry.register import require_passed
+from interlock.registry.signature import verify_folder
+from interlock.serving.engines import MODEL_FILES
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +26,13 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
 
 
-def resolve_candidate(registry: ModelRegistry, *, alias: str, folder: Path) -> Resolved:
-    """Find the version with ``alias`` and check what it carries: files, digest, gates, quarantine, champion."""
+def resolve_candidate(
+    registry: ModelRegistry, *, alias: str, folder: Path, must_have_signed: Sequence[str] = ()
+) -> Resolved:
+    """Find the version with ``alias`` and check what it carries: files, digest, gates, quarantine, champion.
+
+    ``must_have_signed``: public keys (PEM), one of which must have signed all of its files; none asks for nothing.
+    """
     candidate = registry.find(alias)
     if candidate is None:
         raise RegistryError(f"no version has alias {alias}: run the training pipeline first, or its gates closed")
@@ -34,11 +42,14 @@ def resolve_candidate(registry: ModelRegistry, *, alias: str, folder: Path) -> R
             f"or lift it with `interlock rollback --lift {candidate.version}`"
         )
     registry.fetch(candidate, folder)
+    if must_have_signed:
+        verify_folder(folder, must_have_signed, f"version {candidate.version}")
     manifest = read_contract(folder / "manifest.json", Manifest)
-    actual = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+    model = MODEL_FILES[manifest.format]
+    actual = hashlib.sha256((folder / model).read_bytes()).hexdigest()
     if actual != manifest.model_sha256:
         raise ContractError(
-            f"version {candidate.version}: model.onnx is {actual[:12]}, its manifest says "
+            f"version {candidate.version}: {model} is {actual[:12]}, its manifest says "
             f"{manifest.model_sha256[:12]}: the file changed after registration; register it again"
         )
     report = read_contract(folder / "gate_report.json", GateReport)

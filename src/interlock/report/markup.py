@@ -50,7 +50,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Content]], 
         element("thead", element("tr", header)),
         element("tbody", body),
     )
-    return element("div", inner, class_="scroll", role="region", aria_label=caption, tabindex="0")
+    return element("div", inner, class_="scroll", role="group", aria_label=caption, tabindex="0")
 
 
 def _row(cells: Sequence[Content], numbers: Sequence[int]) -> Html:
@@ -65,7 +65,7 @@ def _align(right: bool) -> dict[str, str]:
 
 def figure(svg: Html, caption: Content) -> Html:
     """A picture with the words that go with it."""
-    frame = element("div", svg, class_="scroll chart", role="region", aria_label="Picture", tabindex="0")
+    frame = element("div", svg, class_="scroll chart", role="group", aria_label="Picture", tabindex="0")
     return element("figure", frame, element("figcaption", caption))
 
 

@@ -9,6 +9,7 @@ from interlock.report.headline import rollout_headline
 from interlock.report.markup import Html, code, details, element, facts, figure, join, mark, table
 from interlock.report.rollout_picture import rollout_picture
 from interlock.report.run import RolloutReport, VersionReport
+from interlock.report.shadow_section import shadow_checks, shadow_section
 from interlock.report.timeline import decisions, looks
 from interlock.report.trajectory import Point, compared, trajectory
 
@@ -20,7 +21,8 @@ def rollout_section(rollout: RolloutReport, versions: list[VersionReport], name:
     parts: list[Html] = [title, element("p", headline.sentence)]
     if headline.reason:
         parts.append(inequality(headline.reason))
-    if rollout.start is not None and rollout.champion:
+    parts.append(shadow_section(rollout, name, level + 1))
+    if rollout.start is not None and rollout.champion and _reached_traffic(rollout):
         parts.append(figure(rollout_picture(rollout, name), _caption(rollout, points)))
     parts += [_decision_table(rollout), _plan(rollout)] if rollout.champion else [_decision_table(rollout)]
     if points:
@@ -28,6 +30,11 @@ def rollout_section(rollout: RolloutReport, versions: list[VersionReport], name:
     if any(True for _ in looks(rollout)):
         parts.append(details("Every look at the evidence", _look_table(rollout)))
     return element("section", *parts, id=name)
+
+
+def _reached_traffic(rollout: RolloutReport) -> bool:
+    """False for a rollout that ended in the shadow: there is no traffic to draw."""
+    return bool(compared(rollout.entries)) or not shadow_checks(rollout)
 
 
 def inequality(reason: str) -> Html:

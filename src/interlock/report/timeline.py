@@ -12,6 +12,7 @@ from interlock.report.run import RolloutReport
 from interlock.rollout.journal import (
     Aborted,
     AnyEvent,
+    Approved,
     Entry,
     Evaluated,
     Judged,
@@ -20,6 +21,7 @@ from interlock.rollout.journal import (
     RolledBack,
     RollingBack,
     Settled,
+    ShadowJudged,
     Started,
     TrafficSet,
 )
@@ -90,6 +92,8 @@ def _happening(entry: Entry, seconds: float, percent: int, told: str) -> Happeni
     """The line for one entry, or None. ``told``: the reason given last, not to be given twice in a row."""
     if isinstance(entry.event, Judged):
         return _judged(entry.event, seconds, percent) if entry.event.action != Action.HOLD else None
+    if isinstance(entry.event, ShadowJudged):
+        return _shadow_judged(entry.event, seconds) if entry.event.action != Action.HOLD else None
     if isinstance(entry.event, RollingBack) and entry.event.reason == told and not entry.event.forced:
         return None
     what, kind, reason = _words(entry.event)
@@ -103,6 +107,8 @@ def _words(event: AnyEvent) -> tuple[str, Kind, str]:
         case Started(champion_version=champion):
             against = f"started against version {champion}" if champion else "started, no champion yet"
             found = (against, "plain", "")
+        case Approved(step=step, by=by):
+            found = (f"step {step + 1} approved by {by}", "plain", "")
         case TrafficSet():
             found = ("traffic set", "plain", "")
         case RollingBack(reason=reason, forced=forced):
@@ -137,6 +143,14 @@ def _judged(judged: Judged, seconds: float, percent: int) -> Happening:
         candidate_requests=judged.verdict.candidate_requests,
         metric=judged.verdict.metric,
     )
+
+
+def _shadow_judged(judged: ShadowJudged, seconds: float) -> Happening:
+    """No traffic yet, and requests that were answered by both: the picture of the canary has no place for it."""
+    onward = judged.action == Action.CONTINUE
+    what = "shadow passed: go on" if onward else "roll back, from the shadow"
+    kind: Kind = "good" if onward else "bad"
+    return Happening(seconds=seconds, what=what, kind=kind, percent=0, reason=judged.verdict.reason)
 
 
 def looks(rollout: RolloutReport) -> Iterator[tuple[float, Judged]]:

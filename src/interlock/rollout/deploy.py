@@ -20,10 +20,18 @@ PROBE_TOLERANCE = 1e-5
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """``probe.json`` of a candidate: rows, and the probability each must get."""
+    """``probe.json`` of a candidate: rows, and what each must get: the probability of class 1, of every class by its
+    name, or a value.
+    """
 
     instances: list[dict[str, Any]]
-    probabilities: list[float]
+    probabilities: list[float | dict[str, float]] = []
+    values: list[float] = []
+
+    @property
+    def expected(self) -> list[float | dict[str, float]]:
+        """One per row."""
+        return [*self.probabilities, *self.values]
 
 
 class DeployableEndpoint(Endpoint, Protocol):
@@ -83,18 +91,26 @@ def deployed_as(endpoint: Endpoint, version: str) -> str:
 
 
 def require_answers(version: str, probe: Probe, predictions: list[dict[str, Any]]) -> None:
-    """:class:`GateFailed` unless every answer is what training said, to 1e-5."""
-    if len(predictions) != len(probe.probabilities):
+    """:class:`GateFailed` unless every answer is what training said, to 1e-5; a value to 1e-5 of its size."""
+    if not len(predictions) == len(probe.expected) == len(probe.instances):
         raise GateFailed(
-            f"probe: version {version} gave {len(predictions)} answers to {len(probe.probabilities)} rows: not deployed"
+            f"probe: version {version} gave {len(predictions)} answers to {len(probe.instances)} rows with "
+            f"{len(probe.expected)} known answers: not deployed"
         )
-    gaps = [
-        abs(float(answer.get("probability", "nan")) - expected)
-        for answer, expected in zip(predictions, probe.probabilities, strict=True)
-    ]
+    gaps = [_gap(answer, expected) for answer, expected in zip(predictions, probe.expected, strict=True)]
+    if probe.values:
+        size = sum(map(abs, probe.values)) / len(probe.values)
+        gaps = [gap / (max(abs(value), size) or 1.0) for gap, value in zip(gaps, probe.values, strict=True)]
     bad = [gap for gap in gaps if not gap <= PROBE_TOLERANCE]
     if bad:
         raise GateFailed(
             f"probe: {len(bad)} of {len(gaps)} answers of version {version} differ from training by up to "
             f"{max(bad):.2g} > {PROBE_TOLERANCE:g}: not deployed; the served model is not the trained one"
         )
+
+
+def _gap(answer: dict[str, Any], expected: float | dict[str, float]) -> float:
+    if isinstance(expected, dict):
+        given = answer.get("probabilities", {})
+        return max(abs(float(given.get(name, "inf")) - p) for name, p in expected.items())
+    return abs(float(answer.get("value" if "value" in answer else "probability", "nan")) - expected)

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from interlock.errors import InputError
+from interlock.serving.answers import answers_of
 from interlock.serving.decode import MAX_BODY_BYTES, Decoder, RequestRefused
 from interlock.serving.errors import error_body
 from interlock.serving.inference import InferenceCodec
@@ -40,14 +41,6 @@ _JSON = b"application/json"
 # Answers after which the same request may succeed.
 RETRY: Final = (429, 503)
 _REFUSED = {400: "bad input", 404: "not found", 405: "not found", 413: "too large", 429: "busy", 503: "busy"}
-
-
-class Prediction(msgspec.Struct, frozen=True, gc=False):
-    """One answer: probability of class 1, label at the model's threshold, and the version that gave it."""
-
-    probability: float
-    label: int
-    model_version: str
 
 
 class Answer(NamedTuple):
@@ -80,10 +73,9 @@ class App:
     ) -> None:  # fmt: skip
         name = model.manifest.name
         self._score = model.score_rows
-        self._threshold = model.signature.threshold
-        self._version = version
+        self._answers = answers_of(model.signature, version)
         self.rows = Decoder(model.signature).rows
-        self._codec = InferenceCodec(model.signature, name=name, version=version)
+        self._codec = InferenceCodec(model.signature, name=name, version=version, outputs=self._answers.tensors([]))
         self._encode = msgspec.json.Encoder().encode
         self.metrics = metrics or Metrics(
             model_name=name, model_version=version, model_sha256=model.manifest.model_sha256, engine=model.engine
@@ -172,25 +164,22 @@ class App:
             raise
         return self.predictions(self.score(rows)).body
 
-    def score(self, rows: list[Row]) -> list[float]:
-        """Probabilities of class 1."""
-        scores: list[float] = self._score(rows).tolist()
+    def score(self, rows: list[Row]) -> list[Any]:
+        """Probabilities of class 1, lists of the probabilities of every class, or values."""
+        scores: list[Any] = self._score(rows).tolist()
         return scores
 
-    def predictions(self, probabilities: list[float]) -> Answer:
+    def predictions(self, scores: list[Any]) -> Answer:
         """The answer to one request, counted."""
-        threshold, version = self._threshold, self._version
-        self.metrics.scored(probabilities)
-        predictions = [Prediction(p, 1 if p >= threshold else 0, version) for p in probabilities]
-        return Answer(200, self._encode({"predictions": predictions}))
+        self.metrics.scored(self._answers.counted(scores))
+        return Answer(200, self._encode({"predictions": self._answers.predictions(scores)}))
 
     def infer(self, body: bytes) -> bytes:
         """The same for a body of the Open Inference Protocol."""
         rows, request_id = self._codec.rows(body)
-        probabilities = self.score(rows)
-        self.metrics.scored(probabilities)
-        labels = [1 if p >= self._threshold else 0 for p in probabilities]
-        return self._codec.answer(probabilities, labels, request_id)
+        scores = self.score(rows)
+        self.metrics.scored(self._answers.counted(scores))
+        return self._codec.answer(self._answers.tensors(scores), request_id)
 
     def _page(self, path: str, method: str) -> tuple[str, Answer]:
         """Everything but predictions: the route for the metrics, and the answer."""

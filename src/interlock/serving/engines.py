@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from interlock.contracts import Signature
+from interlock.contracts import Signature, Task
 from interlock.errors import ContractError, EnvironmentProblem
 from interlock.serving.rows import Columns, frame_of
 
@@ -37,7 +37,7 @@ class Engine(Protocol):
     name: str
 
     def run(self, columns: Columns) -> Floats:
-        """What the model gives for the columns of :func:`interlock.serving.rows.columns_of`: (n, classes)."""
+        """What the model gives for the columns of :func:`interlock.serving.rows.columns_of`: (n, classes) or (n, 1)."""
 
 
 class OnnxGraph:
@@ -62,21 +62,23 @@ class PickledPipeline:
 
     name = "sklearn"
 
-    def __init__(self, content: bytes, libraries: Mapping[str, str]) -> None:
+    def __init__(self, content: bytes, libraries: Mapping[str, str], task: Task = "binary") -> None:
         _check_libraries(libraries)
         import joblib
 
         self._pipeline = joblib.load(io.BytesIO(content))
-        if not hasattr(self._pipeline, "predict_proba"):
+        method = "predict" if task == "regression" else "predict_proba"
+        if not hasattr(self._pipeline, method):
             raise ContractError(
-                f"{MODEL_FILES['joblib']} holds a {type(self._pipeline).__name__} without predict_proba: "
-                "train an estimator that gives probabilities"
+                f"{MODEL_FILES['joblib']} holds a {type(self._pipeline).__name__} without {method}: "
+                f"train an estimator for task {task}"
             )
+        self._call = getattr(self._pipeline, method)
 
     def run(self, columns: Columns) -> Floats:
-        """One call of predict_proba."""
-        found: Floats = self._pipeline.predict_proba(frame_of(columns)).astype(np.float32)
-        return found
+        """One call of predict_proba, or of predict."""
+        found: Floats = self._call(frame_of(columns)).astype(np.float32)
+        return found if found.ndim == 2 else found.reshape(-1, 1)
 
 
 def open_session(content: bytes) -> Any:

@@ -3,7 +3,7 @@
 https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
 
 One tensor per input, named as in the signature: numbers as FP32, FP64 or an integer type, categories as BYTES;
-shape [n] or [n, 1]; missing is null. Answer: ``probability`` (FP32) and ``label`` (INT64), shape [n].
+shape [n] or [n, 1]; missing is null. The answer's tensors are those of :mod:`interlock.serving.answers`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from interlock.contracts import InputField, Signature
+from interlock.serving.answers import Tensor
 from interlock.serving.decode import MAX_INSTANCES, RequestRefused, refusing, too_many, type_of
 from interlock.serving.rows import Row
 
@@ -34,26 +35,20 @@ class _Request(msgspec.Struct):
     id: str = ""
 
 
-class _Output(msgspec.Struct):
-    name: str
-    datatype: str
-    shape: list[int]
-    data: list[Any]
-
-
 class _Answer(msgspec.Struct, omit_defaults=True):
     model_name: str
     model_version: str
-    outputs: list[_Output]
+    outputs: list[Tensor]
     id: str = ""
 
 
 class InferenceCodec:
-    """Requests to rows, probabilities to answers, for one model."""
+    """Requests to rows, tensors to answers, for one model. ``outputs`` describe its answers."""
 
-    def __init__(self, signature: Signature, *, name: str, version: str) -> None:
+    def __init__(self, signature: Signature, *, name: str, version: str, outputs: list[Tensor]) -> None:
         self._inputs = signature.inputs
         self._ignored = set(signature.ignored) - {field.name for field in signature.inputs}
+        self._outputs = outputs
         self._name = name
         self._version = version
         self._request = msgspec.json.Decoder(_Request)
@@ -102,13 +97,8 @@ class InferenceCodec:
             raise RequestRefused(400, f"input {field.name!r} holds {len(values)} values, but its shape says {n}")
         return [value for (value,) in values] if nested else values
 
-    def answer(self, probabilities: list[float], labels: list[int], request_id: str) -> bytes:
+    def answer(self, outputs: list[Tensor], request_id: str) -> bytes:
         """The body of an answer."""
-        shape = [len(probabilities)]
-        outputs = [
-            _Output("probability", "FP32", shape, probabilities),
-            _Output("label", "INT64", shape, labels),
-        ]
         return msgspec.json.encode(_Answer(self._name, self._version, outputs, request_id))
 
     def metadata(self) -> bytes:
@@ -117,10 +107,7 @@ class InferenceCodec:
             {"name": field.name, "datatype": "FP32" if field.kind == "number" else "BYTES", "shape": [-1, 1]}
             for field in self._inputs
         ]
-        outputs = [
-            {"name": "probability", "datatype": "FP32", "shape": [-1]},
-            {"name": "label", "datatype": "INT64", "shape": [-1]},
-        ]
+        outputs = [{"name": t.name, "datatype": t.datatype, "shape": t.shape} for t in self._outputs]
         return msgspec.json.encode(
             {
                 "name": self._name,

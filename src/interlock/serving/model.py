@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from interlock.contracts import InputField, Manifest, Signature, read_contract
 from interlock.errors import ContractError, InputError
+from interlock.serving.answers import labels_of, scores_of
 from interlock.serving.engines import MODEL_FILES, ONNX_TYPES, Engine, OnnxGraph, PickledPipeline, open_session
 from interlock.serving.rows import Columns, Row, columns_of
 from interlock.serving.trees import TreesOnly, trees_only
@@ -36,9 +37,10 @@ class Model:
         self.engine = engine.name if trees is None else "trees"
         self._run = engine.run
         self._trees = trees
+        self._task = signature.task
 
     def predict(self, columns: Columns) -> npt.NDArray[np.float32]:
-        """Probability of class 1, shape (n,), float32.
+        """Probability of class 1, shape (n,), float32; of every class (n, classes), or the value (n,), by the task.
 
         ``columns`` holds one array of shape (n,) per input: numbers with missing = NaN, categories as ``str``
         with missing = ''. :class:`InputError` if a column is missing or shorter, or a category is not text:
@@ -56,17 +58,17 @@ class Model:
 
     def score(self, columns: Columns) -> npt.NDArray[np.float32]:
         """:meth:`predict` without its checks, for columns from :class:`interlock.serving.decode.Decoder`."""
-        return self._run(columns)[:, 1]
+        return scores_of(self._task, self._run(columns))
 
     def score_rows(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
         """:meth:`score` for rows from the decoder, by the trees alone where they are proved equal."""
         if self._trees is not None:
-            return self._trees.score(rows)
+            return scores_of(self._task, self._trees.score(rows))
         return self.score(columns_of(self.signature.inputs, rows))
 
-    def labels(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-        """1 where the probability, read as a double, reaches the threshold of the signature."""
-        return (probabilities.astype(np.float64) >= self.signature.threshold).astype(np.int8)
+    def labels(self, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+        """What is decided on scores of :meth:`score`, see :func:`interlock.serving.answers.labels_of`."""
+        return labels_of(self.signature, scores)
 
 
 def load_model(folder: Path, *, fast: bool = False, allow_pickle: bool = False) -> Model:
@@ -91,7 +93,8 @@ def load_model(folder: Path, *, fast: bool = False, allow_pickle: bool = False) 
     _check_digest(SIGNATURE_FILE, (folder / SIGNATURE_FILE).read_bytes(), manifest.signature_sha256)
     _check_signature(signature)
     if manifest.format == "joblib":
-        model = Model(engine=PickledPipeline(content, manifest.libraries), signature=signature, manifest=manifest)
+        pickled = PickledPipeline(content, manifest.libraries, signature.task)
+        model = Model(engine=pickled, signature=signature, manifest=manifest)
     else:
         graph = OnnxGraph(content, signature)
         trees = _trees(content, graph.session, signature, folder) if fast else None
@@ -159,16 +162,24 @@ def _check_signature(signature: Signature) -> None:
             raise ContractError(
                 f"{SIGNATURE_FILE}: input {field.name!r} is of kind {field.kind!r}, allowed are {sorted(ONNX_TYPES)}"
             )
+    if (signature.task == "multiclass") != bool(signature.classes):
+        raise ContractError(f"{SIGNATURE_FILE}: a {signature.task} task with classes {signature.classes}")
 
 
 def _warm_up(model: Model) -> None:
-    """Predict one row and a batch of rows with every feature missing; the answer must be a probability."""
+    """Predict one row and a batch of rows with every feature missing; probabilities, or finite values, must come."""
+    task, classes = model.signature.task, len(model.signature.classes)
     for rows in (1, 64):
         columns = {field.name: _missing(field, rows) for field in model.signature.inputs}
-        probabilities = model.score(columns)
+        scores = model.score(columns)
         model.score_rows([(None,) * len(columns)] * rows)
-        if probabilities.shape != (rows,) or not ((probabilities >= 0) & (probabilities <= 1)).all():
-            raise ContractError(f"the model gives {probabilities[:1]} for a row of missing values: not in [0, 1]")
+        wanted = (rows, classes) if task == "multiclass" else (rows,)
+        good = np.isfinite(scores) if task == "regression" else (scores >= 0) & (scores <= 1)
+        if scores.shape != wanted:
+            raise ContractError(f"the model gives answers of shape {scores.shape} for {rows} rows, not {wanted}")
+        if not good.all():
+            kind = "a finite value" if task == "regression" else "in [0, 1]"
+            raise ContractError(f"the model gives {scores[:1]} for a row of missing values: not {kind}")
 
 
 def _missing(field: InputField, rows: int) -> npt.NDArray[Any]:

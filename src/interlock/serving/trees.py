@@ -49,9 +49,9 @@ class TreesOnly:
         self._filled = [(i, value) for i, value in enumerate(tables) if isinstance(value, float) and not isnan(value)]
 
     def score(self, rows: Sequence[Row]) -> Floats:
-        """Probability of class 1, shape (n,)."""
-        probabilities: Floats = self._run(self._outputs, {self._feature: self.encode(rows)})[0]
-        return probabilities[:, 1]
+        """What the whole graph gives: (n, classes) or (n, 1)."""
+        found: Floats = self._run(self._outputs, {self._feature: self.encode(rows)})[0]
+        return found
 
     def encode(self, rows: Sequence[Row]) -> Floats:
         """The features of the trees, shape (n, k), float32."""
@@ -180,7 +180,7 @@ def _equal(fast: TreesOnly, encode: _Encoder, session: Any, output: str, rows: l
     if not (_same(features, fast.encode(rows)) and _same(features, single)):
         return False
     feeds = {name: column.reshape(-1, 1) for name, column in columns.items()}
-    whole: Floats = session.run([output], feeds)[0][:, 1]
+    whole: Floats = session.run([output], feeds)[0]
     return _same(whole, fast.score(rows))
 
 

@@ -33,5 +33,12 @@ def columns_of(rows: pa.Table, *, numbers: Sequence[str], categories: Sequence[s
     for name in numbers:
         columns[name] = rows.column(name).cast(pa.float32()).to_numpy()
     for name in categories:
-        columns[name] = np.asarray(pc.fill_null(rows.column(name), "").to_pylist(), dtype=object)
+        columns[name] = _texts(pc.fill_null(rows.column(name), ""))
     return columns
+
+
+def _texts(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Text per row, (n,), each different text once in memory: eight bytes a row instead of some sixty."""
+    encoded = column.combine_chunks().dictionary_encode()
+    texts = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
+    return np.asarray(texts[encoded.indices.to_numpy()])

@@ -5,22 +5,26 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from interlock.config import Parameter, Training
+from interlock.config import Config, Parameter
 from interlock.errors import ConfigError
 
-NAMED = {
+CLASSIFIERS = {
     "hist_gradient_boosting": "sklearn.ensemble.HistGradientBoostingClassifier",
     "random_forest": "sklearn.ensemble.RandomForestClassifier",
+    "linear": "sklearn.linear_model.LogisticRegression",
     "logistic": "sklearn.linear_model.LogisticRegression",
+}
+REGRESSORS = {
+    "hist_gradient_boosting": "sklearn.ensemble.HistGradientBoostingRegressor",
+    "random_forest": "sklearn.ensemble.RandomForestRegressor",
+    "linear": "sklearn.linear_model.LinearRegression",
 }
 # Families that split one input at a time: an ordinal code is as good as one column per category, and cheaper.
 TREES = ("sklearn.ensemble.", "sklearn.tree.")
 NULLS_ALLOWED = "HistGradientBoosting"
 
 
-def build_pipeline(
-    training: Training, *, numbers: list[str], categories: list[str], seed: int, parameters: dict[str, Parameter]
-) -> Any:
+def build_pipeline(config: Config, parameters: dict[str, Parameter]) -> Any:
     """An unfitted ``Pipeline`` over columns: numbers as float32 (missing = NaN), categories as text (missing = '').
 
     ``parameters`` are the estimator's. Categories never seen in training become -1 (ordinal) or all zeros
@@ -32,8 +36,8 @@ def build_pipeline(
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-    path = NAMED.get(training.estimator, training.estimator)
-    estimator = build_estimator(training, seed, parameters)
+    path = import_path(config)
+    estimator = build_estimator(config, parameters)
     number_steps: Any
     if path.startswith(TREES):
         number_steps = "passthrough" if NULLS_ALLOWED in path else SimpleImputer()
@@ -41,14 +45,15 @@ def build_pipeline(
     else:
         number_steps = Pipeline([("impute", SimpleImputer()), ("scale", StandardScaler())])
         category_steps = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    parts = [("numbers", number_steps, numbers), ("categories", category_steps, categories)]
+    features = config.features
+    parts = [("numbers", number_steps, features.numbers), ("categories", category_steps, features.categories)]
     encode = ColumnTransformer([part for part in parts if part[2]])
     return Pipeline([("encode", encode), ("estimate", estimator)])
 
 
-def build_estimator(training: Training, seed: int, parameters: dict[str, Parameter]) -> Any:
-    """The unfitted classifier; :class:`ConfigError` when there is none of this name, or it takes no such parameter."""
-    kind = _classifier(NAMED.get(training.estimator, training.estimator))
+def build_estimator(config: Config, parameters: dict[str, Parameter]) -> Any:
+    """The unfitted estimator; :class:`ConfigError` when there is none of this name, or it takes no such parameter."""
+    kind = _kind(import_path(config), config)
     if "categorical_features" in parameters:
         raise ConfigError("training.parameters.categorical_features: exported wrong by skl2onnx; remove it")
     allowed = kind().get_params()
@@ -56,20 +61,34 @@ def build_estimator(training: Training, seed: int, parameters: dict[str, Paramet
     if unknown:
         raise ConfigError(
             f"training.parameters: {', '.join(unknown)} unknown; "
-            f"allowed for {training.estimator}: {', '.join(sorted(allowed))}"
+            f"allowed for {config.training.estimator}: {', '.join(sorted(allowed))}"
         )
-    seeded = {"random_state": seed} if "random_state" in allowed else {}
+    seeded = {"random_state": config.seed} if "random_state" in allowed else {}
     return kind(**{**seeded, **parameters})
 
 
-def _classifier(path: str) -> Any:
-    from sklearn.base import is_classifier
+def import_path(config: Config) -> str:
+    """Where the config's estimator is imported from, for its task."""
+    named = REGRESSORS if config.task == "regression" else CLASSIFIERS
+    return named.get(config.training.estimator, config.training.estimator)
+
+
+def _kind(path: str, config: Config) -> Any:
+    from sklearn.base import is_classifier, is_regressor
 
     module, _, name = path.rpartition(".")
+    if not module:
+        raise ConfigError(f"training.estimator: {path} is not for task {config.task}; give linear, or an import path")
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"training.estimator: no class {path}: {error}") from error
-    if not isinstance(kind, type) or not hasattr(kind, "predict_proba") or not is_classifier(kind()):
-        raise ConfigError(f"training.estimator: {path} is not a classifier with predict_proba: name one that is")
+    regression = config.task == "regression"
+    wanted = "a regressor" if regression else "a classifier with predict_proba"
+    try:
+        fits = isinstance(kind, type) and (is_regressor(kind()) if regression else is_classifier(kind()))
+    except TypeError as error:
+        raise ConfigError(f"training.estimator: {path} cannot be made from parameters alone: {error}") from error
+    if not fits or not (regression or hasattr(kind, "predict_proba")):
+        raise ConfigError(f"training.estimator: {path} is not {wanted}: name one that is")
     return kind

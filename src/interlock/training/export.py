@@ -1,4 +1,13 @@
-"""scikit-learn pipeline to ONNX, behind a parity gate: a conversion is believed only when it is shown equal."""
+"""scikit-learn pipeline to ONNX, behind a parity gate: a conversion is believed only when it is shown equal.
+
+=============  ===================  ===============================================================
+task           output               equal means, on every row
+=============  ===================  ===============================================================
+binary         probabilities (n,2)  1e-5 on the probability, no label flips at the threshold
+multiclass     probabilities (n,k)  1e-5 on each, the most probable class is the same
+regression     value (n,1)          1e-5 of the value, or of the mean size of values where it is less
+=============  ===================  ===============================================================
+"""
 
 from __future__ import annotations
 
@@ -7,7 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from interlock.contracts import Task
 from interlock.errors import GateFailed
+from interlock.serving.answers import scores_of
 from interlock.serving.rows import frame_of
 from interlock.training.columns import Columns
 
@@ -15,10 +26,12 @@ PARITY_LIMIT = 1e-5
 FIELD_ROWS = 200
 # Fixed, so that a new skl2onnx does not change the bytes of an equal model.
 OPSET = {"": 18, "ai.onnx.ml": 3}
+OUTPUTS = {"binary": "probabilities", "multiclass": "probabilities", "regression": "value"}
+Floats = NDArray[Any]
 
 
-def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str]) -> bytes:
-    """Serialised ONNX model: one input (n, 1) per column, output ``probabilities`` (n, 2).
+def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str], task: Task = "binary") -> bytes:
+    """Serialised ONNX model: one input (n, 1) per column, and the task's output.
 
     :class:`GateFailed` for an estimator that cannot be converted.
     """
@@ -27,10 +40,12 @@ def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str]) -> 
 
     inputs = [(name, FloatTensorType([None, 1])) for name in numbers]
     inputs += [(name, StringTensorType([None, 1])) for name in categories]
-    options = {id(pipeline.steps[-1][1]): {"zipmap": False}}
+    regression = task == "regression"
+    options = None if regression else {id(pipeline.steps[-1][1]): {"zipmap": False}}
+    final = [(OUTPUTS[task], FloatTensorType([None, 1]))] if regression else None
     try:
-        model = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=OPSET)
-    except (RuntimeError, KeyError, TypeError) as error:
+        model = to_onnx(pipeline, initial_types=inputs, options=options, target_opset=OPSET, final_types=final)
+    except (RuntimeError, KeyError, TypeError, NotImplementedError) as error:
         kind = type(pipeline.steps[-1][1]).__name__
         reason = " ".join(str(error).split())[:200]
         raise GateFailed(f"export: {kind} cannot be converted to ONNX: {reason}; choose another estimator") from error
@@ -42,9 +57,17 @@ def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str]) -> 
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def score_onnx(model: bytes, columns: Columns) -> NDArray[np.float32]:
-    """Probability of class 1, shape (n,), by ONNX Runtime."""
-    return _score(_open(model), columns)
+def score_onnx(model: bytes, columns: Columns, task: Task = "binary") -> NDArray[np.float32]:
+    """By ONNX Runtime: probability of class 1 (n,), of every class (n, k), or the value (n,)."""
+    return scores_of(task, _run(_open(model), columns, task))
+
+
+def score_pipeline(pipeline: Any, columns: Columns, task: Task = "binary") -> Floats:
+    """The same by scikit-learn, in its own precision."""
+    frame = frame_of(columns)
+    if task == "regression":
+        return np.asarray(pipeline.predict(frame)).reshape(-1)
+    return scores_of(task, np.asarray(pipeline.predict_proba(frame)))
 
 
 def _open(model: bytes) -> Any:
@@ -55,31 +78,50 @@ def _open(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _score(session: Any, columns: Columns) -> NDArray[np.float32]:
+def _run(session: Any, columns: Columns, task: Task) -> Floats:
     feeds = {name: values.reshape(-1, 1) for name, values in columns.items()}
-    (probabilities,) = session.run(["probabilities"], feeds)
-    result: NDArray[np.float32] = probabilities[:, 1]
-    return result
+    (found,) = session.run([OUTPUTS[task]], feeds)
+    return np.asarray(found)
 
 
-def require_parity(pipeline: Any, model: bytes, columns: Columns, threshold: float) -> float:
-    """Largest difference of probabilities between pipeline and ONNX, over real rows and damaged ones.
+def require_parity(pipeline: Any, model: bytes, columns: Columns, threshold: float, task: Task = "binary") -> float:
+    """Largest difference between pipeline and ONNX, over real rows and damaged ones: absolute, or relative for values.
 
     :class:`GateFailed` when it exceeds 1e-5 or one label flips.
     """
     worst, flips, session = 0.0, 0, _open(model)
     for probe in (columns, *damaged(columns)):
-        expected = pipeline.predict_proba(frame_of(probe))[:, 1]
-        exported = _score(session, probe)
-        worst = max(worst, float(np.max(np.abs(expected - exported), initial=0.0)))
-        near = np.abs(expected - threshold) <= PARITY_LIMIT
-        flips += int(np.sum(((expected >= threshold) != (exported >= threshold)) & ~near))
-    if worst > PARITY_LIMIT or flips:
+        expected, exported = score_pipeline(pipeline, probe, task), scores_of(task, _run(session, probe, task))
+        worst = max(worst, _largest_difference(task, expected, exported))
+        flips += _flips(task, expected, exported, threshold)
+    if not worst <= PARITY_LIMIT or flips:
         raise GateFailed(
             f"parity: ONNX differs from scikit-learn by {worst:.2g} > {PARITY_LIMIT:g} or flips labels ({flips}): "
             "the model is not exported; choose another estimator or other parameters"
         )
     return worst
+
+
+def _largest_difference(task: Task, expected: Floats, exported: Floats) -> float:
+    if expected.shape != exported.shape:
+        return float("inf")
+    size: Any = 1.0
+    if task == "regression":
+        size = np.maximum(np.abs(expected), np.mean(np.abs(expected)))
+        size = np.where(size > 0, size, 1.0)
+    largest = float(np.max(np.abs(expected - exported) / size, initial=0.0))
+    return largest if largest >= 0 else float("inf")  # NaN is no agreement
+
+
+def _flips(task: Task, expected: Floats, exported: Floats, threshold: float) -> int:
+    """Rows that get another label. A row within the limit of the border has no label that could be meant."""
+    if task == "regression" or expected.shape != exported.shape:
+        return 0
+    if task == "binary":
+        near = np.abs(expected - threshold) <= PARITY_LIMIT
+        return int(np.sum(((expected >= threshold) != (exported >= threshold)) & ~near))
+    second, first = np.sort(expected, axis=1)[:, -2:].T
+    return int(np.sum((expected.argmax(1) != exported.argmax(1)) & (first - second > 2 * PARITY_LIMIT)))
 
 
 def damaged(columns: Columns) -> list[Columns]:

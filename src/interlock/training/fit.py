@@ -12,23 +12,16 @@ from numpy.typing import NDArray
 from interlock.config import Config, Parameter, Search
 from interlock.errors import ConfigError
 from interlock.training.estimators import build_pipeline
+from interlock.training.labels import Labels
 
-Labels = NDArray[np.int8]
 Parameters = dict[str, Parameter]
 
 
 def fit_pipeline(config: Config, inputs: Any, labels: Labels, parameters: Parameters) -> Any:
-    """A fitted pipeline. inputs: frame (n, inputs); labels: (n,) in {0, 1}."""
+    """A fitted pipeline. inputs: frame (n, inputs); labels: (n,), see :mod:`interlock.training.labels`."""
     from sklearn.utils.validation import has_fit_parameter
 
-    features = config.features
-    pipeline = build_pipeline(
-        config.training,
-        numbers=features.numbers,
-        categories=features.categories,
-        seed=config.seed,
-        parameters=parameters,
-    )
+    pipeline = build_pipeline(config, parameters)
     weights = row_weights(config, labels)
     if weights is None:
         return pipeline.fit(inputs, labels)
@@ -38,27 +31,25 @@ def fit_pipeline(config: Config, inputs: Any, labels: Labels, parameters: Parame
 
 
 def row_weights(config: Config, labels: Labels) -> NDArray[np.float64] | None:
-    """A weight per row, (n,), None where all count alike. ``balanced``: both labels weigh the same in total."""
+    """A weight per row, (n,), None where all count alike. ``balanced``: all labels weigh the same in total."""
     given = config.training.class_weights
     if given is None:
         return None
-    if given == "balanced":
-        counts = np.maximum(np.bincount(labels, minlength=2), 1)
-        per_label = len(labels) / (2 * counts)
+    names = config.label.classes or ["0", "1"]
+    if isinstance(given, dict):
+        per_label = np.array([given[name] for name in names])
     else:
-        if not isinstance(given, dict) or set(given) != {"0", "1"}:
-            raise ConfigError(f'training.class_weights: {given}; give balanced, or a weight for "0" and for "1"')
-        per_label = np.array([given["0"], given["1"]])
+        counts = np.maximum(np.bincount(labels, minlength=len(names)), 1)
+        per_label = len(labels) / (len(names) * counts)
     weights: NDArray[np.float64] = per_label[labels]
     return weights
 
 
 def search_parameters(config: Config, inputs: Any, labels: Labels) -> Parameters:
-    """The config's parameters, with those of the search replaced by the combination of lowest log-loss.
+    """The config's parameters, with those of the search replaced by the combination of lowest loss.
 
     Folds only ever predict rows later than those they were fitted on. The first of equals wins.
     """
-    from sklearn.metrics import log_loss
     from sklearn.model_selection import TimeSeriesSplit
 
     search = config.training.search
@@ -71,11 +62,22 @@ def search_parameters(config: Config, inputs: Any, labels: Labels) -> Parameters
         losses = []
         for earlier, later in folds:
             pipeline = fit_pipeline(config, inputs.iloc[earlier], labels[earlier], parameters)
-            scores = pipeline.predict_proba(inputs.iloc[later])
-            losses.append(log_loss(labels[later], scores, labels=[0, 1]))
+            losses.append(_loss(config, pipeline, inputs.iloc[later], labels[later]))
         if np.mean(losses) < lowest:
             best, lowest = parameters, float(np.mean(losses))
     return best
+
+
+def _loss(config: Config, pipeline: Any, inputs: Any, labels: Labels) -> float:
+    """Mean log-loss, or mean squared error of a regression."""
+    from sklearn.metrics import log_loss, mean_squared_error
+
+    if config.task == "regression":
+        return float(mean_squared_error(labels, pipeline.predict(inputs)))
+    names = range(len(config.label.classes) or 2)
+    scores = np.zeros((len(labels), len(names)))
+    scores[:, pipeline.classes_] = pipeline.predict_proba(inputs)  # earlier rows may lack a class
+    return float(log_loss(labels, scores, labels=list(names)))
 
 
 def combinations(search: Search, seed: int) -> list[Parameters]:

@@ -1,16 +1,23 @@
 """Has a distribution changed? Independent of sample size, and honest about chance.
 
-Pure numpy: data validation compares two spans with it, and monitoring can compare live rows with a span.
+Pure numpy: data validation compares two spans with it, and monitoring live rows with what a model was trained on.
 
 The distance is the Jensen-Shannon divergence in bits between counts over fixed bins (quantiles of the reference;
-exact categories). What chance allows is learnt from the reference itself: blocks of consecutive days are drawn
-from it for both sides, all features at once, so clustered rows and features that move together keep their effect.
+exact categories). What chance allows is learnt by permutation: both spans are cut into blocks of consecutive days, and
+as many blocks as the current span has are drawn again and again from all of them, all features at once, so clustered
+rows and features that move together keep their effect. If no block differs from the others but by chance, the actual
+draw is one like any other: that is exact, also where one week of storms outweighs ten quiet ones, which a bootstrap of
+the reference alone does not know when the storm is in the other span.
+
 The limit holds the largest standardised divergence over all features (Westfall and Young 1993, max-T): the chance
-of any false alarm in the whole table is at most ``false_alarm``. A divergence below ``effect`` is never an alarm.
+of any false alarm in the whole table is at most ``false_alarm``. Where there are too few different draws to tell so
+small a chance, as for a day among a hundred, the limit is extrapolated by the law of extremes. A divergence below
+``effect`` is never an alarm.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +30,8 @@ from interlock.errors import InputError
 
 Counts = npt.NDArray[np.float64]
 LEAST_DAYS = 14
+DRAWS_PER_ALARM = 5  # different draws that must be beyond the limit, for it to be read off them
+THIN = 0.5  # of the rows that as many days of the reference have
 
 
 class FeatureCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +74,11 @@ def detect_drift(
     resamples: int = 2000,
     seed: int = 0,
 ) -> list[FeatureDrift]:
-    """One result per feature, in order. :class:`InputError` when the reference has too few days to learn from."""
+    """One result per feature, in order. :class:`InputError` when the reference has too few days to learn from.
+
+    Days of both spans weigh the same, however many rows they have. Where the current span is much thinner, what is
+    drawn is thinned to as many rows, so that few rows are allowed what few rows show by chance.
+    """
     if not features:
         return []
     reference_days, current_days = len(features[0].reference), len(features[0].current)
@@ -75,13 +88,15 @@ def detect_drift(
             "widen validation.reference or the window"
         )
     draw = np.random.default_rng(seed)
-    block = min(block_days, reference_days // 2)
-    first = _day_weights(draw, resamples, reference_days, reference_days, block)
-    second = _day_weights(draw, resamples, reference_days, current_days, block)
-    null = np.stack([divergence(first @ each.reference, second @ each.reference) for each in features])
+    block = max(1, min(block_days, current_days, reference_days // 2))
+    first, second = _blocks(reference_days, block), _blocks(current_days, block)
+    drawn = _others(draw, resamples, first.max() + 1, second.max() + 1)
+    null = np.stack([_null(draw, each, first, second, drawn) for each in features])
     mean, deviation = null.mean(axis=1), null.std(axis=1) + 1e-12
     largest = ((null - mean[:, None]) / deviation[:, None]).max(axis=0)
     standard = float(np.quantile(largest, 1 - false_alarm, method="higher"))
+    if math.comb(int(first.max() + second.max()) + 2, int(second.max()) + 1) < DRAWS_PER_ALARM / false_alarm:
+        standard = max(standard, _extreme(largest, false_alarm))
     results = []
     for each, centre, spread in zip(features, mean, deviation, strict=True):
         value = float(divergence(each.reference.sum(axis=0), each.current.sum(axis=0)))
@@ -90,11 +105,55 @@ def detect_drift(
     return results
 
 
-def _day_weights(draw: np.random.Generator, resamples: int, days: int, wanted: int, block: int) -> Counts:
-    """How often each day is drawn, shape (resamples, days): circular blocks of consecutive days, ``wanted`` in all."""
-    blocks = -(-wanted // block)
-    starts = draw.integers(0, days, (resamples, blocks))
-    drawn = (starts[:, :, None] + np.arange(block)) % days
-    drawn = drawn.reshape(resamples, -1)[:, :wanted]
-    flat = drawn + days * np.arange(resamples)[:, None]
-    return np.bincount(flat.ravel(), minlength=days * resamples).reshape(resamples, days).astype(np.float64)
+def _extreme(largest: Counts, level: float) -> float:
+    """What ``largest`` exceeds with chance ``level``, where there are too few draws to have seen it: Gumbel's law of
+    maxima, by their mean and deviation.
+    """
+    scale = float(largest.std()) * math.sqrt(6) / math.pi
+    return float(largest.mean()) - np.euler_gamma * scale - scale * math.log(-math.log1p(-level))
+
+
+def _blocks(days: int, block: int) -> npt.NDArray[np.int64]:
+    """The block of each day; the last may be shorter."""
+    return np.arange(days) // block
+
+
+def _others(draw: np.random.Generator, resamples: int, reference: int, current: int) -> Counts:
+    """Draws of ``current`` blocks out of all, ones and zeros (draws, blocks), the actual draw not among them.
+
+    The current span's own blocks come last.
+    """
+    blocks = reference + current
+    order = draw.random((resamples, blocks)).argsort(axis=1)[:, :current]
+    drawn = np.zeros((resamples, blocks))
+    np.put_along_axis(drawn, order, 1.0, axis=1)
+    actual = drawn[:, reference:].all(axis=1)
+    return drawn[~actual]
+
+
+def _null(
+    draw: np.random.Generator,
+    feature: FeatureCounts,
+    first: npt.NDArray[np.int64],
+    second: npt.NDArray[np.int64],
+    drawn: Counts,
+) -> Counts:
+    """The divergence of what is drawn from what is left, (draws,)."""
+    rows = float(feature.current.sum())
+    alike = float(feature.reference.sum()) * len(feature.current) / len(feature.reference)
+    blocks = np.concatenate(
+        [_sums(feature.reference, first), _sums(feature.current * (alike / max(rows, 1.0)), second)]
+    )
+    current = drawn @ blocks
+    rest = blocks.sum(axis=0) - current
+    if rows < THIN * alike:
+        shares = (current + 1e-9) / (current + 1e-9).sum(axis=1, keepdims=True)
+        current = draw.multinomial(int(rows), shares).astype(np.float64)
+    found: Counts = divergence(rest, current)
+    return found
+
+
+def _sums(days: Counts, block: npt.NDArray[np.int64]) -> Counts:
+    total = np.zeros((block.max() + 1, days.shape[1]))
+    np.add.at(total, block, days)
+    return total

@@ -25,9 +25,11 @@ def download_folder(place: Place, uri: str, folder: Path) -> Path:
         raise RegistryError(f"artifact {uri} is not in bucket {place.bucket}: give the bucket it was registered with")
     prefix = uri.removeprefix(root).rstrip("/") + "/"
     folder.mkdir(parents=True, exist_ok=True)
-    found = list(bucket(place).client.list_blobs(place.bucket, prefix=prefix))
-    if not found:
+    source = bucket(place)
+    names = [blob.name for blob in source.client.list_blobs(place.bucket, prefix=prefix)]
+    if not names:
         raise RegistryError(f"artifact {uri} is gone: the bucket has no file under it; register the model again")
-    for blob in found:
-        (folder / blob.name.removeprefix(prefix)).write_bytes(blob.download_as_bytes(timeout=60))
+    for name in names:
+        # By name: a listed blob carries the address it was written at, and an emulator started anew has another.
+        (folder / name.removeprefix(prefix)).write_bytes(source.blob(name).download_as_bytes(timeout=60))
     return folder

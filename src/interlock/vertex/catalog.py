@@ -6,13 +6,23 @@ Reading only. https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from interlock.contracts import Place
-from interlock.errors import RegistryError
+from interlock.errors import InputError, RegistryError
 from interlock.vertex.client import bucket, parent, service
+
+MOST_JOBS = 100  # a project has thousands, and each comes with its whole pipeline
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in the registry: its id, and the name people gave it."""
+
+    id: str
+    title: str
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +36,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one task. ``state`` in lower case; times in seconds since 1970, 0 = not yet.
 
-    ``outputs``: its output parameters. ``log``: where the emulator wrote its log, '' on Google Cloud.
+    ``outputs``: its output parameters. ``log``: where the emulator wrote its log, '' on Google Cloud. ``worker``:
+    number of the custom job that ran it there, by which Cloud Logging knows its log; '' on the emulator.
     """
 
     name: str
@@ -35,6 +46,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     ended: float = 0.0
     error: str = ""
     log: str = ""
+    worker: str = ""
     outputs: dict[str, Any] = {}
     artifacts: list[Artifact] = []
 
@@ -74,15 +86,20 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     maximum_runs: int = 0
 
 
-def model_names(place: Place) -> list[str]:
-    """Ids of all models in the registry."""
-    return sorted(m.name.partition("@")[0].rpartition("/")[2] for m in service(place, "Model").list_models(_of(place)))
+def models(place: Place) -> list[ModelEntry]:
+    """All models in the registry, by id."""
+    found = [
+        ModelEntry(id=model.name.partition("@")[0].rpartition("/")[2], title=model.display_name)
+        for model in service(place, "Model").list_models(_of(place))
+    ]
+    return sorted(found, key=lambda model: model.id)
 
 
 def jobs(place: Place) -> list[Job]:
-    """All pipeline jobs, newest first."""
-    found = [_job(job) for job in service(place, "Pipeline").list_pipeline_jobs(_of(place))]
-    return sorted(found, key=lambda job: job.created, reverse=True)
+    """The newest pipeline jobs, newest first; ``MOST_JOBS`` at most."""
+    request = {**_of(place), "order_by": "create_time desc", "page_size": MOST_JOBS}
+    found = service(place, "Pipeline").list_pipeline_jobs(request)
+    return sorted(map(_job, islice(found, MOST_JOBS)), key=lambda job: job.created, reverse=True)
 
 
 def find_job(place: Place, id_: str) -> Job | None:
@@ -107,12 +124,27 @@ def read_files(place: Place, uri: str, names: Sequence[str]) -> dict[str, bytes]
 
     root = f"gs://{place.bucket}/"
     if not uri.startswith(root):
-        raise RegistryError(f"artifact {uri or 'none'} is not in bucket {place.bucket}: its files cannot be shown")
+        where = f"is not in bucket {place.bucket}" if place.bucket else "is in a bucket, and no --bucket was given"
+        raise RegistryError(f"artifact {uri or 'none'} {where}: its files cannot be shown")
     prefix = uri.removeprefix(root).rstrip("/")
     try:
         return {name: bucket(place).blob(f"{prefix}/{name}").download_as_bytes(timeout=60) for name in names}
     except (GoogleAPICallError, OSError) as error:
         raise RegistryError(f"files of {uri} cannot be read: {error}") from error
+
+
+def read_object(place: Place, uri: str, most: int) -> bytes:
+    """The first ``most`` bytes of an object in the place's bucket; :class:`InputError` if it cannot be read."""
+    from google.api_core.exceptions import GoogleAPICallError
+
+    root = f"gs://{place.bucket}/"
+    if not place.bucket or not uri.startswith(root):
+        raise InputError(f"{uri} is not in bucket {place.bucket or '(none given)'}: it cannot be shown")
+    try:
+        found: bytes = bucket(place).blob(uri.removeprefix(root)).download_as_bytes(end=most - 1, timeout=60)
+    except (GoogleAPICallError, OSError) as error:
+        raise InputError(f"{uri} cannot be read: {error}") from error
+    return found
 
 
 def _of(place: Place) -> dict[str, str]:
@@ -146,6 +178,7 @@ def _task(detail: Any) -> Task:
         ended=_seconds(detail.end_time),
         error=detail.error.message,
         log=str(metadata.get("log", "")),
+        worker=detail.executor_detail.container_detail.main_job.rpartition("/")[2],
         outputs={name.removeprefix(prefix): value for name, value in metadata.items() if name.startswith(prefix)},
         artifacts=[
             Artifact(name=name, uri=artifact.uri, metadata=_plain(artifact, "metadata"))

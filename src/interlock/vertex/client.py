@@ -8,6 +8,7 @@ Otherwise: application-default credentials and nothing special.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,12 +46,11 @@ def _credentials(place: Place) -> Any:
 
 
 @functools.cache
-def service(place: Place, name: str) -> Any:
+def service(place: Place, name: str, version: str = "v1") -> Any:
     """A generated client by service name: ``Model``, ``Endpoint``, ``Prediction``, ``Pipeline``, ``Schedule``."""
     from google.api_core.client_options import ClientOptions
-    from google.cloud import aiplatform_v1
 
-    kind = getattr(aiplatform_v1, f"{name}ServiceClient")
+    kind = getattr(importlib.import_module(f"google.cloud.aiplatform_{version}"), f"{name}ServiceClient")
     if is_local(place):
         options = ClientOptions(api_endpoint=place.api_endpoint)
         return kind(credentials=_credentials(place), client_options=options, transport="rest")

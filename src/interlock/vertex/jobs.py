@@ -34,8 +34,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[TaskState]
 
 
-def submit(place: Place, template: Path, *, parameters: dict[str, Any], job_id: str) -> str:
-    """Submit a compiled pipeline; returns the job's resource name."""
+def submit(place: Place, template: Path | str, *, parameters: dict[str, Any], job_id: str) -> str:
+    """Submit a compiled pipeline, a file or an address; returns the job's resource name."""
     from google.api_core.exceptions import GoogleAPICallError, RetryError
 
     job = sdk(place).PipelineJob(

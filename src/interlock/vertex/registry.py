@@ -13,6 +13,7 @@ from typing import Any
 from interlock.contracts import ModelVersion, Place
 from interlock.errors import RegistryError
 from interlock.registry.quarantine import quarantine
+from interlock.serving.engines import MODEL_FILES
 from interlock.serving.offline import decide
 from interlock.vertex.artifacts import download_folder, upload_folder
 from interlock.vertex.client import parent, sdk, service
@@ -23,10 +24,12 @@ PREDICT_ROUTE, HEALTH_ROUTE, PORT = "/predict", "/health", 8080
 class VertexModelRegistry:
     """The versions of model ``name`` in ``place``; implements :class:`interlock.registry.port.ModelRegistry`."""
 
-    def __init__(self, place: Place, name: str) -> None:
+    def __init__(self, place: Place, name: str, *, allow_pickle: bool = False) -> None:
+        """``allow_pickle``: :meth:`labels` may load a version that ships as one."""
         self._place = place
         self._name = name
         self._resource = f"{parent(place)}/models/{name}"
+        self._allow_pickle = allow_pickle
 
     def upload(
         self, folder: Path, *, image: str, digest: str, description: str, labels: dict[str, str]
@@ -45,6 +48,7 @@ class VertexModelRegistry:
             serving_container_predict_route=PREDICT_ROUTE,
             serving_container_health_route=HEALTH_ROUTE,
             serving_container_ports=[PORT],
+            serving_container_environment_variables=_environment(folder),
         )
         return _version(model.gca_resource)
 
@@ -105,7 +109,7 @@ class VertexModelRegistry:
         if found is None:
             raise RegistryError(f"version {version} of {self._name} is gone: nothing to compare the promoted one with")
         with tempfile.TemporaryDirectory() as folder:
-            return decide(self.fetch(found, Path(folder)), instances)
+            return decide(self.fetch(found, Path(folder)), instances, allow_pickle=self._allow_pickle)
 
     def fetch(self, version: ModelVersion, folder: Path) -> Path:
         return download_folder(self._place, version.artifact_uri, folder)
@@ -118,6 +122,12 @@ class VertexModelRegistry:
             service(self._place, "Model").merge_version_aliases(name=name, version_aliases=aliases)
         except GoogleAPICallError as error:
             raise RegistryError(f"aliases {', '.join(aliases)} of {self._name}@{version}: {error.message}") from error
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """A candidate is a pickle only where the config allowed it, so its server may load it."""
+    pickled = (folder / MODEL_FILES["joblib"]).is_file()
+    return {"INTERLOCK_ALLOW_PICKLE": "1"} if pickled else {}
 
 
 def _version(model: Any) -> ModelVersion:

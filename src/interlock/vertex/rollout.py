@@ -27,7 +27,7 @@ from interlock.warehouse import open_warehouse
 def open_rollout(place: Place, config: Config, rollout_id: str, patience_seconds: float = 30.0) -> Rollout:
     """The rollout ``rollout_id`` of the config's model on its endpoint, as far as it has come."""
     engine = open_warehouse(place.warehouse, patience_seconds)
-    registry = VertexModelRegistry(place, config.name)
+    registry = VertexModelRegistry(place, config.name, allow_pickle=config.training.allow_pickle)
     ports = Ports(
         journal=RolloutJournal(engine, rollout_id),
         endpoint=VertexEndpoint(place, config.name),

@@ -32,7 +32,7 @@ def test_a_pickle_of_unknown_origin_is_not_served(tmp_path: Path, refused: Refus
 
 def test_a_signature_of_another_model_is_not_served(model: Path, tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "model.onnx").write_bytes((model / "model.onnx").read_bytes())
-    other = Signature(task="t", inputs=[InputField(name="other", kind="number")], threshold=0.5)
+    other = Signature(task="binary", inputs=[InputField(name="other", kind="number")], threshold=0.5)
     write_contract(other, tmp_path / "signature.json")
     manifest = read_contract(model / "manifest.json", Manifest)
     digest = hashlib.sha256((tmp_path / "signature.json").read_bytes()).hexdigest()

@@ -24,16 +24,16 @@ def test_log_of_a_task_that_runs_is_found_where_it_will_be(tmp_path):
     log = tmp_path / "jobs" / "one" / "logs" / "train.log"
     log.parent.mkdir(parents=True)
     log.write_text("fitting")
-    assert read_log(source(tmp_path), job(), Task(name="train", state="running")) == "fitting"
+    assert read_log(tmp_path, job(), Task(name="train", state="running")) == "fitting"
 
 
 def test_a_log_that_is_not_there_yet_is_empty(tmp_path):
-    assert read_log(source(tmp_path), job(), Task(name="train", state="running")) == ""
+    assert read_log(tmp_path, job(), Task(name="train", state="running")) == ""
 
 
 def test_a_long_log_is_cut_at_the_front(tmp_path):
     (tmp_path / "a.log").write_text("x" * LOG_BYTES + "end")
-    text = read_log(source(tmp_path), job(), Task(name="a", state="failed", log=str(tmp_path / "a.log")))
+    text = read_log(tmp_path, job(), Task(name="a", state="failed", log=str(tmp_path / "a.log")))
     assert len(text) == LOG_BYTES
     assert text.endswith("end")
 
@@ -45,7 +45,7 @@ def test_files_outside_of_the_state_folder_are_not_read(tmp_path, path):
     (tmp_path / "secret").write_text("s")
     log = path if path.startswith("/") else str(state / path)
     with pytest.raises(InputError, match="outside of the state folder"):
-        read_log(source(state), job(), Task(name="a", state="failed", log=log))
+        read_log(state, job(), Task(name="a", state="failed", log=log))
 
 
 def test_a_link_out_of_the_state_folder_is_not_followed(tmp_path):
@@ -54,7 +54,7 @@ def test_a_link_out_of_the_state_folder_is_not_followed(tmp_path):
     (tmp_path / "secret").write_text("s")
     (state / "a.log").symlink_to(tmp_path / "secret")
     with pytest.raises(InputError, match="outside"):
-        read_log(source(state), job(), Task(name="a", state="failed", log=str(state / "a.log")))
+        read_log(state, job(), Task(name="a", state="failed", log=str(state / "a.log")))
 
 
 def test_names_of_runs_are_text():

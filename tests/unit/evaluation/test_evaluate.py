@@ -53,11 +53,45 @@ def test_the_champion_is_compared_on_every_slice(evaluated: Evaluation) -> None:
 
 
 def test_the_server_was_asked(evaluated: Evaluation) -> None:
-    assert evaluated.latency_requests == 500
+    assert evaluated.latency_requests == 1000
     assert 0 < evaluated.latency_p50_ms <= evaluated.latency_p99_ms
     assert evaluated.champion_latency_p99_ms is not None
     assert evaluated.load_seconds > 0
+    assert {(one.model, one.rows) for one in evaluated.latencies} == {
+        (model, rows) for model in ("candidate", "champion") for rows in (1, 64)
+    }
+    for one in evaluated.latencies:
+        assert one.p50_low is not None
+        assert one.p50_high is not None
+        assert one.p50_low <= one.p50_ms <= one.p50_high
+        assert one.requests == (1000 if one.rows == 1 else 100)
+        # A hundred batches are enough for a median: the config has no limit for their tail.
+        assert (one.p99_high is None) == (one.rows > 1)
+        assert one.p99_high is None or one.p99_ms <= one.p99_high
+    assert evaluated.latency_p99_ratio[1] <= evaluated.latency_p99_ratio[0] <= evaluated.latency_p99_ratio[2]
+    assert evaluated.memory_bytes is not None
+    assert evaluated.champion_memory_bytes is not None
+    assert 20e6 < evaluated.memory_bytes < 2e9
     assert sum(n for _, _, n in evaluated.calibration) == 3000
+
+
+def test_batches_with_a_limit_have_a_bound_of_their_tail(
+    orders_config: Config, orders_features: Features, orders_source: Path, candidate: Path
+) -> None:
+    gates = msgspec.structs.replace(orders_config.gates, latency_batch_rows=8, latency_batch_p99_ms=500.0)
+    found = evaluate_model(
+        msgspec.structs.replace(orders_config, gates=gates),
+        features=orders_features,
+        source=orders_source,
+        candidate=candidate,
+        champion=None,
+        champion_version="",
+        environment=child_environment(),
+    )
+    batch = next(one for one in found.latencies if one.rows == 8)
+    assert batch.requests == 400
+    assert batch.p99_high is not None
+    assert found.latency_p99_ratio == []
 
 
 def test_masks_are_the_values_of_the_columns(orders_config: Config, orders_source: Path) -> None:
@@ -101,4 +135,4 @@ def test_a_candidate_whose_inputs_are_gone_is_an_error(candidate: Path, orders_c
     model = load_model(candidate)
     assert missing_inputs(model, rows) == "its inputs distance, shop are not in the features"
     with pytest.raises(InputError, match="candidate cannot be scored: its inputs distance, shop"):
-        score(model, rows, orders_config, "late", "candidate")
+        score(model, rows, orders_config, "candidate")

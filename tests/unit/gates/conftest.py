@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from interlock.config import Config, Cost
-from interlock.contracts import DataVerdict, Evaluation, Manifest, Measure
+from interlock.contracts import DataVerdict, Evaluation, Manifest
+from interlock.evaluation.binary import BinaryAnswers, measure_all
 from interlock.evaluation.evaluate import compare
-from interlock.evaluation.metrics import Scored, measure_all
+from interlock.measured import Latency, Measure
 
 SHOPS = ["a", "b", "c", "d"]
 COST = Cost(false_positive=1, false_negative=4)
@@ -34,7 +35,7 @@ def rows() -> Rows:
 
 
 @pytest.fixture(scope="session")
-def evaluated(rows: Rows) -> Judged:
+def evaluated(rows: Rows, orders_config: Config) -> Judged:
     """An evaluation of a model with these logits against one with those, None = no champion yet."""
 
     def build(logits: np.ndarray, champion: np.ndarray | None = None) -> Evaluation:
@@ -50,7 +51,7 @@ def evaluated(rows: Rows) -> Judged:
                 )
         on_slices = []
         for name, mask in masks.items():
-            on_slices += compare(mine.subset(mask), theirs.subset(mask), name) if theirs else []
+            on_slices += compare(orders_config, mine.subset(mask), theirs.subset(mask), name) if theirs else []
         return Evaluation(
             model_sha256="model",
             test_sha256="test",
@@ -58,7 +59,7 @@ def evaluated(rows: Rows) -> Judged:
             rows=4000,
             threshold=0.4,
             measures=found,
-            comparisons=compare(mine, theirs) if theirs else [],
+            comparisons=compare(orders_config, mine, theirs) if theirs else [],
             slice_comparisons=on_slices,
             confusion=[[0, 0], [0, 0]],
             roc=[],
@@ -67,6 +68,8 @@ def evaluated(rows: Rows) -> Judged:
             latency_p50_ms=1.0,
             latency_p99_ms=2.0,
             champion_latency_p99_ms=None,
+            latencies=[_latency(1, 2.0, 2.5), _latency(64, 6.0, 7.0)],
+            memory_bytes=150_000_000,
             size_bytes=1_000_000,
             load_seconds=0.1,
         )
@@ -74,8 +77,28 @@ def evaluated(rows: Rows) -> Judged:
     return build
 
 
-def _scored(rows: Rows, logits: np.ndarray) -> Scored:
-    return Scored(labels=rows.labels, scores=1 / (1 + np.exp(-logits)), threshold=0.4, cost=COST)
+@pytest.fixture
+def candidate_latency() -> Callable[[int, float, float | None], Latency]:
+    """(rows, p99, its upper bound) of the candidate."""
+    return _latency
+
+
+def _latency(rows: int, p99: float, high: float | None) -> Latency:
+    return Latency(
+        model="candidate",
+        rows=rows,
+        requests=1000,
+        p50_ms=1.0,
+        p50_low=0.9,
+        p50_high=1.1,
+        p99_ms=p99,
+        p99_low=1.5,
+        p99_high=high,
+    )
+
+
+def _scored(rows: Rows, logits: np.ndarray) -> BinaryAnswers:
+    return BinaryAnswers(labels=rows.labels, scores=1 / (1 + np.exp(-logits)), threshold=0.4, cost=COST)
 
 
 @pytest.fixture(scope="session")

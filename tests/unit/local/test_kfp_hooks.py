@@ -48,7 +48,9 @@ def test_hooked_names_are_looked_up_when_called() -> None:
 
 def test_the_handler_takes_what_the_original_takes() -> None:
     original = inspect.signature(subprocess_task_handler.SubprocessTaskHandler.__init__)
-    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: execute, conditions={}, saw_inputs=print):
+    with hooked(
+        job="j", run_command=lambda *_: 0, around_task=lambda execute: execute, conditions={}, saw_inputs=print
+    ):
         ours = inspect.signature(subprocess_task_handler.SubprocessTaskHandler.__init__)
     assert list(ours.parameters) == list(original.parameters)
 
@@ -67,7 +69,13 @@ def test_everything_is_put_back() -> None:
         ]
 
     before = places()
-    with hooked(job="j", run_command=lambda *_: 0, around_task=lambda execute: lambda **_: ({}, None), conditions={}, saw_inputs=print):
+    with hooked(
+        job="j",
+        run_command=lambda *_: 0,
+        around_task=lambda execute: lambda **_: ({}, None),
+        conditions={},
+        saw_inputs=print,
+    ):
         assert all(now is not then for now, then in zip(places(), before, strict=True))
         assert executor_input_utils.get_local_pipeline_resource_name("x") == "j"
     assert places() == before

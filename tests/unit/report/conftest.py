@@ -11,16 +11,16 @@ import pytest
 from interlock.config import Config, load_config
 from interlock.contracts import (
     Anomaly,
-    Comparison,
     DataVerdict,
     Evaluation,
+    FeatureDrift,
     GateReport,
     Manifest,
-    Measure,
     Verdict,
     VerdictKind,
 )
 from interlock.gates.judge import judge_candidate
+from interlock.measured import Comparison, Latency, Measure
 from interlock.report import RolloutReport, RunReport, VersionReport
 from interlock.rollout.counts import Arm, Check, Sample
 from interlock.rollout.journal import (
@@ -215,6 +215,12 @@ def measures(auc: float, cost: float) -> list[Measure]:
     return found
 
 
+def latency(model: str, p99: float) -> Latency:
+    """One row per request."""
+    about = {"p50_ms": 0.61, "p50_low": 0.6, "p50_high": 0.63, "p99_ms": p99, "p99_low": p99 - 0.1}
+    return Latency(model=model, rows=1, requests=500, p99_high=p99 + 0.2, **about)
+
+
 def version(
     config: Config, number: str, title: str, *, months: int, auc: float, cost: float, aliases: list[str]
 ) -> VersionReport:
@@ -252,7 +258,12 @@ def version(
                 limit="104 known values",
                 reason="LEX is not in the domain of dest, 1 row <= 0.1 %",
                 blocking=False,
+                rows=[{"flight": "1407", "dest": "LEX"}],
             )
+        ],
+        drift=[
+            FeatureDrift(feature="temp", divergence=0.031, limit=0.1, alarm=False),
+            FeatureDrift(feature="wind_gust", divergence=0.142, limit=0.1, alarm=True),
         ],
     )
     comparisons = [
@@ -288,11 +299,15 @@ def version(
         ],
         confusion=[[44_500, 6_300], [2_900, 11_300]],
         roc=[[float(1 - t), float(t), float(1 - (1 - t**0.42) ** 3.2)] for t in x],
+        calibration=[[float(s), float(s) ** 1.05, 6500.0] for s in np.linspace(0.02, 0.93, 10)],
         score_deciles=[0.02, 0.03, 0.05, 0.07, 0.1, 0.16, 0.3, 0.6, 0.9],
         latency_requests=500,
         latency_p50_ms=0.61,
         latency_p99_ms=1.42,
         champion_latency_p99_ms=1.39 if champion else None,
+        latencies=[latency("candidate", 1.42), *([latency("champion", 1.39)] if champion else [])],
+        latency_p99_ratio=[1.02, 0.91, 1.14] if champion else [],
+        memory_bytes=92_000_000,
         size_bytes=842_113,
         load_seconds=0.4,
     )

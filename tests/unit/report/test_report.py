@@ -144,7 +144,7 @@ def test_every_link_and_every_reference_of_a_picture_has_its_target(rendered: st
 
 
 def test_pictures_are_described_and_follow_the_page_colours(rendered: str, page: Page) -> None:
-    assert len(page.images) == 2 + 2 * 3
+    assert len(page.images) == 2 + 3 + 4 + 4  # rollouts; the first version has no champion to be drawn against
     for image in page.images:
         assert image["role"] == "img"
         assert len(image["aria-label"] or "") > 40
@@ -246,7 +246,7 @@ def test_a_version_without_slices_or_anomalies_is_drawn(run: RunReport) -> None:
         verdict=msgspec.structs.replace(version.verdict, anomalies=[]),
     )
     found = Page(render_version(plain))
-    assert len(found.images) == 1
+    assert len(found.images) == 2  # ROC and calibration
     assert "no anomaly" in found.text
 
 

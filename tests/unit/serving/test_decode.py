@@ -15,7 +15,7 @@ from interlock.contracts import InputField, Signature
 from interlock.serving.decode import MAX_INSTANCES, Decoder, RequestRefused
 
 SIGNATURE = Signature(
-    task="binary_classification",
+    task="binary",
     inputs=[
         InputField(name="distance", kind="number", required=True),
         InputField(name="wind", kind="number"),
@@ -47,7 +47,7 @@ def test_arrays_are_read_in_signature_order() -> None:
 
 def test_one_input_is_enough() -> None:
     decoder = Decoder(
-        Signature(task="t", inputs=[InputField(name="class", kind="category")], threshold=0.5, ignored=[])
+        Signature(task="binary", inputs=[InputField(name="class", kind="category")], threshold=0.5, ignored=[])
     )
     assert decoder.decode(b'{"instances": [{"class": "a"}, {}]}')["class"].tolist() == ["a", ""]
 
@@ -132,7 +132,7 @@ def test_too_many_instances(instance: bytes) -> None:
 
 @pytest.mark.parametrize("tiny", [b"{},", b"[],"])
 def test_millions_of_tiny_instances_are_refused_without_making_them(tiny: bytes) -> None:
-    decoder = Decoder(Signature(task="t", inputs=[InputField(name="a", kind="number")], threshold=0.5))
+    decoder = Decoder(Signature(task="binary", inputs=[InputField(name="a", kind="number")], threshold=0.5))
     body = b'{"instances": [' + tiny * 3_000_000 + b"null]}"
     tracemalloc.start()
     try:

@@ -15,7 +15,7 @@ from interlock.serving.model import load_model
 def write_folder(folder: Path, *, kind: str = "number", names: tuple[str, ...] = ("a",)) -> None:
     (folder / "model.onnx").write_bytes(b"not a graph")
     inputs = [InputField(name=name, kind=kind) for name in names]
-    write_contract(Signature(task="t", inputs=inputs, threshold=0.5), folder / "signature.json")
+    write_contract(Signature(task="binary", inputs=inputs, threshold=0.5), folder / "signature.json")
     write_contract(
         Manifest(
             name="m",

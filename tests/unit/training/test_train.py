@@ -113,9 +113,12 @@ def test_what_cannot_be_converted_says_so(tmp_path: Path, train_orders: Train) -
         ("hist_gradient_boosting", {"categorical_features": "from_dtype"}, "exported wrong"),
     ],
 )
-def test_wrong_estimators_are_config_errors(estimator: str, parameters: dict[str, Any], said: str) -> None:
+def test_wrong_estimators_are_config_errors(
+    orders_config: Config, estimator: str, parameters: dict[str, Any], said: str
+) -> None:
+    config = msgspec.structs.replace(orders_config, training=Training(estimator=estimator))
     with pytest.raises(ConfigError, match=said):
-        build_estimator(Training(estimator=estimator), 0, parameters)
+        build_estimator(config, parameters)
 
 
 def test_balanced_weights_give_both_labels_the_same_say(orders_config: Config) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PYTHON = Path(sys.prefix).parent / "data" / "bin" / "python"
+from interlock.settings import local_settings
+
+# tests/containers runs these tests again, with the data image behind this name.
+PYTHON = local_settings().environments / "data" / "bin" / "python"
 
 InData = Callable[..., Any]
 

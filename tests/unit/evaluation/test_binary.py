@@ -12,9 +12,8 @@ from sklearn import metrics as reference
 
 from interlock.config import OFFLINE_METRICS, Cost
 from interlock.errors import InputError
-from interlock.evaluation.bootstrap import calibration_curve, count_cells
-from interlock.evaluation.metrics import (
-    Scored,
+from interlock.evaluation.binary import (
+    BinaryAnswers,
     check_scores,
     confusion,
     measure,
@@ -22,16 +21,17 @@ from interlock.evaluation.metrics import (
     paired_difference,
     roc_points,
 )
+from interlock.evaluation.bootstrap import calibration_curve, count_cells
 
 COST = Cost(false_positive=1, false_negative=5)
 
 
-def draw(rows: int, seed: int, signal: float = 1.5) -> Scored:
+def draw(rows: int, seed: int, signal: float = 1.5) -> BinaryAnswers:
     """Scores that are true probabilities."""
     random = np.random.default_rng(seed)
     scores = 1 / (1 + np.exp(-(signal * random.normal(size=rows) - 1)))
     labels = (random.random(rows) < scores).astype(np.float64)
-    return Scored(labels=labels, scores=scores, threshold=0.3, cost=COST)
+    return BinaryAnswers(labels=labels, scores=scores, threshold=0.3, cost=COST)
 
 
 def test_values_are_scikit_learns() -> None:
@@ -56,7 +56,7 @@ def test_values_are_scikit_learns() -> None:
 @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.2, 0.3, 0.4])), min_size=4, max_size=30))
 def test_auc_counts_pairs_and_halves_ties(rows: list[tuple[int, float]]) -> None:
     labels, scores = np.array([r[0] for r in rows], float), np.array([r[1] for r in rows])
-    found = measure("auc", Scored(labels=labels, scores=scores, threshold=0.5, cost=COST))
+    found = measure("auc", BinaryAnswers(labels=labels, scores=scores, threshold=0.5, cost=COST))
     pairs = [(p > n) + 0.5 * (p == n) for p in scores[labels == 1] for n in scores[labels == 0]]
     if min(labels.sum(), len(labels) - labels.sum()) < 2:
         assert found.value is None
@@ -76,7 +76,7 @@ def test_intervals_are_as_wide_as_resampling_rows_says(metric: str) -> None:
     resampled = []
     for _ in range(300):
         chosen = random.integers(0, 1500, 1500)
-        part = Scored(labels=rows.labels[chosen], scores=rows.scores[chosen], threshold=rows.threshold, cost=COST)
+        part = rows.subset(chosen)
         plain = "auc" if metric == "auc" else metric
         resampled.append(_plain(plain, part))
     found = measure(metric, rows)
@@ -85,7 +85,7 @@ def test_intervals_are_as_wide_as_resampling_rows_says(metric: str) -> None:
     assert (found.high - found.low) / (2 * 1.96) == pytest.approx(np.std(resampled), rel=0.2)
 
 
-def _plain(metric: str, rows: Scored) -> float:
+def _plain(metric: str, rows: BinaryAnswers) -> float:
     """A value without the work of an interval."""
     acted = rows.scores >= rows.threshold
     if metric == "average_precision":
@@ -114,7 +114,7 @@ def test_calibration_error_of_true_probabilities_may_be_zero_and_of_wrong_ones_n
     found = measure("calibration_error", honest)
     assert found.low is not None
     assert found.low < 0.005
-    wrong = Scored(labels=honest.labels, scores=honest.scores**2, threshold=0.3, cost=COST)
+    wrong = BinaryAnswers(labels=honest.labels, scores=honest.scores**2, threshold=0.3, cost=COST)
     bad = measure("calibration_error", wrong)
     assert bad.low is not None
     assert found.high is not None
@@ -134,10 +134,10 @@ def test_paired_auc_difference_is_delong() -> None:
     """Against the variance of the pairwise kernel, computed the long way."""
     one = draw(800, 5)
     noise = np.random.default_rng(6).normal(0, 0.1, 800)
-    two = Scored(labels=one.labels, scores=np.clip(one.scores + noise, 0, 1), threshold=0.3, cost=COST)
+    two = BinaryAnswers(labels=one.labels, scores=np.clip(one.scores + noise, 0, 1), threshold=0.3, cost=COST)
     found = paired_difference("auc", two, one)
 
-    def kernel(part: Scored) -> np.ndarray:
+    def kernel(part: BinaryAnswers) -> np.ndarray:
         positive, negative = part.scores[part.labels == 1][:, None], part.scores[part.labels == 0][None, :]
         return (positive > negative) + 0.5 * (positive == negative)
 
@@ -159,7 +159,7 @@ def test_a_model_compared_with_itself_is_never_better(metric: str) -> None:
 @pytest.mark.parametrize("metric", ["auc", "log_loss", "brier", "cost"])
 def test_swapping_the_models_turns_the_difference(metric: str) -> None:
     one, other = draw(500, 8), draw(500, 9)
-    other = Scored(labels=one.labels, scores=other.scores, threshold=0.3, cost=COST)
+    other = BinaryAnswers(labels=one.labels, scores=other.scores, threshold=0.3, cost=COST)
     there, back = paired_difference(metric, one, other), paired_difference(metric, other, one)
     assert there.value is not None
     assert there.low is not None
@@ -180,8 +180,8 @@ def test_answers_that_are_no_probabilities_are_refused(bad: float) -> None:
 
 
 def test_what_is_undefined_is_none() -> None:
-    nothing = Scored(labels=np.array([]), scores=np.array([]), threshold=0.5, cost=COST)
-    one_class = Scored(labels=np.zeros(50), scores=np.full(50, 0.2), threshold=0.5, cost=COST)
+    nothing = BinaryAnswers(labels=np.array([]), scores=np.array([]), threshold=0.5, cost=COST)
+    one_class = BinaryAnswers(labels=np.zeros(50), scores=np.full(50, 0.2), threshold=0.5, cost=COST)
     for metric in OFFLINE_METRICS:
         assert measure(metric, nothing).value is None, metric
     found = measure_all(OFFLINE_METRICS, one_class)
@@ -190,7 +190,7 @@ def test_what_is_undefined_is_none() -> None:
 
 def test_a_perfect_order_of_few_rows_proves_little() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1], float)
-    found = measure("auc", Scored(labels=labels, scores=labels * 0.8 + 0.1, threshold=0.5, cost=COST))
+    found = measure("auc", BinaryAnswers(labels=labels, scores=labels * 0.8 + 0.1, threshold=0.5, cost=COST))
     assert found.value == found.high == 1.0
     assert found.low == pytest.approx(0.025 ** (1 / 3))
 

@@ -26,21 +26,13 @@ from numpy.typing import NDArray
 from interlock.config import Cost
 from interlock.errors import InputError
 from interlock.evaluation import bootstrap
+from interlock.evaluation.intervals import Z95, Influence, Interval, logistic, of_influence, of_mean, of_share
 
-Z95 = 1.959963984540054
 BOOTSTRAPPED = ("average_precision", "f1", "calibration_error")
 Floats = NDArray[np.float64]
 
 
-class Interval(msgspec.Struct, frozen=True):
-    """A value and its 95 % bounds; all None where the metric is undefined."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-class Scored(msgspec.Struct, frozen=True, kw_only=True):
+class BinaryAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """Rows with a model's answers, and what turns answers into decisions and decisions into cost."""
 
     labels: Floats
@@ -48,9 +40,33 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     cost: Cost
 
-    def subset(self, mask: NDArray[np.bool_]) -> Scored:
+    def subset(self, mask: NDArray[np.bool_]) -> BinaryAnswers:
         """The rows where ``mask`` is true."""
         return msgspec.structs.replace(self, labels=self.labels[mask], scores=self.scores[mask])
+
+    def measure(self, metrics: Sequence[str]) -> dict[str, Interval]:
+        """Each metric on these rows."""
+        return measure_all(metrics, self)
+
+    def difference(self, metric: str, champion: BinaryAnswers) -> Interval:
+        """Candidate (self) minus champion on the same rows in the same order."""
+        return paired_difference(metric, self, champion)
+
+    def confusion(self) -> list[list[int]]:
+        """See :func:`confusion`."""
+        return confusion(self)
+
+    def roc(self) -> list[list[float]]:
+        """See :func:`roc_points`."""
+        return roc_points(self)
+
+    def told(self) -> Floats:
+        """The probabilities of class 1."""
+        return self.scores
+
+    def calibration(self) -> list[list[float]]:
+        """``[mean score, observed share of label 1, rows]`` per tenth of the rows."""
+        return bootstrap.calibration_curve(bootstrap.count_cells(self.labels, self.scores, self.threshold))
 
 
 def check_scores(scores: Floats, who: str) -> None:
@@ -60,7 +76,7 @@ def check_scores(scores: Floats, who: str) -> None:
         raise InputError(f"{who}: {bad} of {len(scores)} probabilities are not in [0, 1]: the model cannot be judged")
 
 
-def measure(metric: str, rows: Scored) -> Interval:
+def measure(metric: str, rows: BinaryAnswers) -> Interval:
     """One metric on these rows."""
     if len(rows.labels) == 0:
         return Interval()
@@ -71,24 +87,24 @@ def measure(metric: str, rows: Scored) -> Interval:
     if metric in {"precision", "recall"}:
         chosen = rows.scores >= rows.threshold if metric == "precision" else rows.labels == 1
         hits = int(np.sum((rows.labels == 1) & (rows.scores >= rows.threshold)))
-        return _wilson(hits, int(np.sum(chosen)))
-    return _mean(per_row(metric, rows))
+        return of_share(hits, int(np.sum(chosen)))
+    return of_mean(per_row(metric, rows))
 
 
-def measure_all(metrics: Sequence[str], rows: Scored) -> dict[str, Interval]:
+def measure_all(metrics: Sequence[str], rows: BinaryAnswers) -> dict[str, Interval]:
     """Several metrics on the same rows; those with a bootstrap interval share their resamples."""
     drawn = _bootstrapped(rows) if set(metrics) & set(BOOTSTRAPPED) else {}
     return {metric: drawn[metric] if metric in drawn else measure(metric, rows) for metric in metrics}
 
 
-def _bootstrapped(rows: Scored) -> dict[str, Interval]:
+def _bootstrapped(rows: BinaryAnswers) -> dict[str, Interval]:
     if int(rows.labels.sum()) in {0, len(rows.labels)}:
         return {metric: Interval() for metric in BOOTSTRAPPED}
     found = bootstrap.intervals(rows.labels, rows.scores, rows.threshold)
     return {metric: Interval(*found[metric]) for metric in BOOTSTRAPPED}
 
 
-def per_row(metric: str, rows: Scored) -> Floats:
+def per_row(metric: str, rows: BinaryAnswers) -> Floats:
     """Per-row values (n,) whose mean is the metric."""
     labels, scores = rows.labels, rows.scores
     if metric == "brier":
@@ -103,7 +119,7 @@ def per_row(metric: str, rows: Scored) -> Floats:
     raise InputError(f"metric {metric!r} is not a mean over rows")
 
 
-def paired_difference(metric: str, candidate: Scored, champion: Scored) -> Interval:
+def paired_difference(metric: str, candidate: BinaryAnswers, champion: BinaryAnswers) -> Interval:
     """Candidate minus champion on the same rows in the same order."""
     if not np.array_equal(candidate.labels, champion.labels):
         raise InputError(f"{metric}: candidate and champion were not scored on the same rows")
@@ -111,25 +127,10 @@ def paired_difference(metric: str, candidate: Scored, champion: Scored) -> Inter
         return _auc_difference(candidate, champion)
     if len(candidate.labels) == 0:
         return Interval()
-    return _mean(per_row(metric, candidate) - per_row(metric, champion))
+    return of_mean(per_row(metric, candidate) - per_row(metric, champion))
 
 
-def _mean(values: Floats) -> Interval:
-    mean = float(np.mean(values))
-    half = Z95 * float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.inf
-    return Interval(mean, mean - half, mean + half) if math.isfinite(half) else Interval()
-
-
-def _wilson(hits: int, n: int) -> Interval:
-    if n == 0:
-        return Interval()
-    p, z2 = hits / n, Z95**2
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half))
-
-
-def _placements(rows: Scored) -> tuple[Floats, Floats]:
+def _placements(rows: BinaryAnswers) -> tuple[Floats, Floats]:
     """DeLong's components: for each positive the share of negatives below it (m,), and the reverse (k,)."""
     positive, negative = rows.scores[rows.labels == 1], rows.scores[rows.labels == 0]
     m, k = len(positive), len(negative)
@@ -141,31 +142,36 @@ def _placements(rows: Scored) -> tuple[Floats, Floats]:
     return below / (2 * k), above / (2 * m)
 
 
-def _both_classes(rows: Scored) -> bool:
+def _both_classes(rows: BinaryAnswers) -> bool:
     positives = int(rows.labels.sum())
     return min(positives, len(rows.labels) - positives) >= 2
 
 
-def _auc(rows: Scored) -> Interval:
+def _auc(rows: BinaryAnswers) -> Interval:
     if not _both_classes(rows):
         return Interval()
     positive, negative = _placements(rows)
     value = float(positive.mean())
-    if value in {0.0, 1.0}:
-        # Nothing varies in these rows. As many independent wins in a row as the rarer label has rows still allow
-        # for losses: the exact binomial bound.
-        slack = 0.025 ** (1 / min(len(positive), len(negative)))
-        return Interval(value, slack, 1.0) if value == 1.0 else Interval(value, 0.0, 1 - slack)
+    if value in {0.0, 1.0}:  # nothing varies in these rows
+        return of_influence(Influence(value, np.zeros(1)), "logit", min(len(positive), len(negative)))
     error = math.sqrt(positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative))
     centre, half = math.log(value / (1 - value)), Z95 * error / (value * (1 - value))
-    return Interval(value, _logistic(centre - half), _logistic(centre + half))
+    return Interval(value, logistic(centre - half), logistic(centre + half))
 
 
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+def auc_influence(rows: BinaryAnswers) -> Influence | None:
+    """AUC and the pull of each row, from DeLong's components; None where :func:`measure` finds it undefined."""
+    if not _both_classes(rows):
+        return None
+    positive, negative = _placements(rows)
+    value = float(positive.mean())
+    pulls = np.empty(len(rows.labels))
+    pulls[rows.labels == 1] = (positive - value) / math.sqrt(len(positive) * (len(positive) - 1))
+    pulls[rows.labels == 0] = (negative - value) / math.sqrt(len(negative) * (len(negative) - 1))
+    return Influence(value, pulls)
 
 
-def _auc_difference(candidate: Scored, champion: Scored) -> Interval:
+def _auc_difference(candidate: BinaryAnswers, champion: BinaryAnswers) -> Interval:
     if not _both_classes(candidate):
         return Interval()
     (cp, cn), (bp, bn) = _placements(candidate), _placements(champion)
@@ -174,7 +180,7 @@ def _auc_difference(candidate: Scored, champion: Scored) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def confusion(rows: Scored) -> list[list[int]]:
+def confusion(rows: BinaryAnswers) -> list[list[int]]:
     """``[[true negatives, false positives], [false negatives, true positives]]``."""
     acted, late = rows.scores >= rows.threshold, rows.labels == 1
     return [
@@ -183,7 +189,7 @@ def confusion(rows: Scored) -> list[list[int]]:
     ]
 
 
-def roc_points(rows: Scored, points: int = 101) -> list[list[float]]:
+def roc_points(rows: BinaryAnswers, points: int = 101) -> list[list[float]]:
     """``[threshold, false positive rate, true positive rate]`` at ``points`` quantiles of the score, highest first."""
     thresholds = np.unique(np.quantile(rows.scores, np.linspace(0, 1, points)))[::-1]
     positive, negative = np.sort(rows.scores[rows.labels == 1]), np.sort(rows.scores[rows.labels == 0])
