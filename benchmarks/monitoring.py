@@ -53,7 +53,7 @@ INSERT = (
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="interlock-bench-") as name:
         bench = Bench(Path(name))
-        result = bench.stationary() | bench.real_days() | bench.shifts() | bench.large()
+        result = bench.stationary() | bench.shifts() | bench.large() | bench.real_days()
     print(json.dumps(result))
 
 

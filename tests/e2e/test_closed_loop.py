@@ -76,6 +76,7 @@ def use_case(tmp_path_factory, flights, receiver):
     config["post_deploy"] = {"minimum_requests": 500, "deadline_seconds": 30, "margin": 0.6}
     config["monitoring"] = {
         "minimum_rows": 1000,
+        "drift_limit": 0.1,
         "actions": {"skew": ["train", "alert"], "score": ["alert"]},
         "retraining": {"start": "2013-05-01", "end": "2013-09-01"},
         "webhook": {"url": receiver.url, "secret": str(secret)},

@@ -61,8 +61,8 @@ class Monitoring(Section, frozen=True, kw_only=True):
 
     ``effect``: Jensen-Shannon divergence (bits) of a feature or of the score that never is an alarm; above it chance
     decides, as in data validation. ``drift_limit``: one that always is; None for none. Give it where windows mix all
-    hours and days, as a replay does: a single day may differ much from all days and be like any other day. ``baseline_windows``:
-    compare also with as many windows before, 0 for not.
+    hours and days, as a replay does: a single day may differ much from all days and be like any other day.
+    ``baseline_windows``: compare also with as many windows before, 0 for not.
 
     ``ranges`` are rules on requests. ``null_margin``: by how much the share of null, and of unknown values, may exceed
     the training rows'. ``duplicate_share``: of requests that repeat a key.

@@ -53,6 +53,8 @@ class EmulatorProcess:
             *("--location", LOCATION, "--storage-endpoint", storage_endpoint, *options),
         ]
         self._environment = {**os.environ, "INTERLOCK_ENVIRONMENTS": str(environments), "INTERLOCK_WARM": "0"}
+        # A daemon of this machine would be asked for images that do not exist; tests/containers has its own.
+        self._environment["DOCKER_HOST"] = f"unix://{state}/no-docker.sock"
         self._environment |= variables
         self.start()
 
