@@ -30,6 +30,35 @@ resource "google_artifact_registry_repository" "images" {
   depends_on = [google_project_service.this]
 }
 
+# Layers of earlier builds, under tags that move: apart from the images that are deployed, whose tags do not.
+resource "google_artifact_registry_repository" "cache" {
+  repository_id = "interlock-cache"
+  location      = var.region
+  format        = "DOCKER"
+  description   = "Layers that builds start from."
+
+  cleanup_policies {
+    id     = "delete-untagged"
+    action = "DELETE"
+
+    condition {
+      tag_state  = "UNTAGGED"
+      older_than = "604800s"
+    }
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+resource "google_artifact_registry_repository_iam_member" "cache" {
+  for_each = local.cache_roles
+
+  repository = google_artifact_registry_repository.cache.name
+  location   = var.region
+  role       = each.value
+  member     = local.members[each.key]
+}
+
 resource "google_artifact_registry_repository" "templates" {
   repository_id = "interlock-pipelines"
   location      = var.region

@@ -28,15 +28,24 @@ locals {
       acts_as = []
     }
     monitoring = {
-      stage   = "monitoring pipeline"
-      project = ["roles/logging.logWriter", "roles/aiplatform.user", "roles/bigquery.jobUser", "roles/monitoring.viewer"]
-      acts_as = []
+      stage = "monitoring pipeline, which writes its verdict as a metric and may submit training"
+      project = [
+        "roles/logging.logWriter", "roles/aiplatform.user", "roles/bigquery.jobUser", "roles/monitoring.viewer",
+        "roles/monitoring.metricWriter",
+      ]
+      acts_as = ["training"]
     }
     scheduler = {
       stage   = "Cloud Scheduler, which submits the monitoring pipeline"
       project = ["roles/aiplatform.user"]
       acts_as = ["monitoring"]
     }
+  }
+
+  # Of the repository of build layers, whose tags move.
+  cache_roles = {
+    ci      = "roles/artifactregistry.writer"
+    release = "roles/artifactregistry.writer"
   }
 
   # The client looks at the bucket before it submits a job: that is what legacyBucketReader is for.
