@@ -21,11 +21,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from interlock.config import Config, Cost, MetricRule, RegressionRule, load_config
-from interlock.contracts import DataVerdict, Evaluation, Manifest, read_contract, write_contract
+from interlock.contracts import Comparison, DataVerdict, Evaluation, Manifest, Measure, read_contract, write_contract
 from interlock.evaluation.binary import BinaryAnswers, measure, paired_difference
 from interlock.evaluation.evaluate import measures, slice_masks
 from interlock.gates.rules import answer, metric_questions, regression_questions
-from interlock.measured import Comparison, Measure
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "flights" / "config.yaml"

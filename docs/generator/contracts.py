@@ -7,22 +7,25 @@ from msgspec import inspect
 
 from generator.markdown import heading, prose, table
 from generator.types import default, describe
-from interlock import contracts
+from interlock.contracts import data, evaluation, model, monitoring, rollout
+
+# Along the pipelines; within each as the source has them.
+IN_ORDER = (data, model, evaluation, rollout, monitoring)
 
 
 def page() -> str:
     """The page."""
     kinds = [
         kind
-        for kind in vars(contracts).values()
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind is not contracts.Contract
+        for module in IN_ORDER
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     ]
-    kinds.sort(key=lambda kind: kind.__module__ != contracts.__name__)  # what it takes from elsewhere comes last
     parts = [
         heading(
             "Contracts",
             "Frozen values that travel between stages as JSON files, each with its name and version in it "
-            '(`"contract": "evaluation/v1"`), validated where they are read. Code: `src/interlock/contracts.py`.',
+            '(`"contract": "evaluation/v1"`), validated where they are read. Code: `src/interlock/contracts/`.',
         )
     ]
     return "\n".join([*parts, *(_section(kind) for kind in kinds)])

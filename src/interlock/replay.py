@@ -13,11 +13,10 @@ import msgspec
 import pyarrow.parquet as pq
 
 from interlock.config import Config, parse_config
-from interlock.contracts import DataVerdict, Evaluation, Manifest, read_contract
+from interlock.contracts import DataVerdict, Evaluation, Manifest, Measure, read_contract
 from interlock.evaluation.evaluate import measures, score, slice_masks
 from interlock.features.build import build_features
 from interlock.ingestion.ingest import ingest_table
-from interlock.measured import Measure
 from interlock.serving.model import load_model
 from interlock.training.train import Provenance, library_versions, train_model
 

@@ -19,8 +19,7 @@ from pathlib import Path
 import msgspec
 
 from interlock.config import config_sha256, parse_config
-from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, Place, RuleResult, read_contract
-from interlock.measured import Measure
+from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, Measure, Place, RuleResult, read_contract
 from interlock.rehearsal.actor import outcome
 from interlock.rehearsal.stage import CONFIG, Stage
 from interlock.rollout.emergency import shares

@@ -14,8 +14,6 @@ CORE = ROOT / "src" / "interlock"
 # Lower numbers know nothing of higher ones. A package is a layer; so is a module at the top of the package.
 LAYERS = {
     "errors": 0,
-    "measured": 0,
-    "monitored": 0,
     "contracts": 1,
     "settings": 1,
     "config": 1,

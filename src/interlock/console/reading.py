@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from interlock.config import Config, parse_config
 from interlock.console.serving import requests_between
-from interlock.contracts import C, DataVerdict, Evaluation, GateReport, Manifest, ModelVersion, Place
+from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, ModelVersion, Place
+from interlock.contracts.file import C
 from interlock.errors import ConfigError, ContractError, EnvironmentProblem, RegistryError
 from interlock.report.run import RolloutReport, VersionReport
 from interlock.rollout.history import rollouts

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from interlock.config import Config, metrics_of, paired_metrics
-from interlock.contracts import Evaluation, Features
+from interlock.contracts import Comparison, Evaluation, Features, Measure
 from interlock.errors import InputError
 from interlock.evaluation import binary, multiclass, regression
 from interlock.evaluation.answers import Answers
@@ -29,7 +29,6 @@ from interlock.evaluation.latency import (
     p99_ratio,
     quantile,
 )
-from interlock.measured import Comparison, Measure
 from interlock.serving.model import Model, load_model
 from interlock.training.columns import columns_of
 from interlock.training.labels import read_labels

@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from interlock.contracts import Latency
 from interlock.errors import GateFailed
-from interlock.measured import Latency
 
 START_SECONDS = 60.0
 # Enough for an upper bound of the 99th percentile; batches without a limit of their own are asked for the median.

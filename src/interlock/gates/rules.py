@@ -16,9 +16,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from interlock.config import Config, MetricRule, RegressionRule, Rule, lower_is_better
-from interlock.contracts import Evaluation, RuleResult
+from interlock.contracts import Comparison, Evaluation, Measure, RuleResult
 from interlock.gates.multiplicity import LEVEL, holm, p_sound
-from interlock.measured import Comparison, Measure
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
 UNBOUNDED = ("log_loss", "cost", "mae", "rmse", "r2", "bias", "quantile_loss")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from interlock.config import Config
-from interlock.contracts import Evaluation, RuleResult
+from interlock.contracts import Evaluation, Latency, RuleResult
 from interlock.gates.rules import FAIL, NOT_ENOUGH, PASS
-from interlock.measured import Latency
 
 CANDIDATE = "candidate"
 MEGABYTE = 1e6

@@ -8,9 +8,8 @@ from typing import Protocol
 import msgspec
 
 from interlock.config import Action, Config
-from interlock.contracts import MonitoringReport
+from interlock.contracts import MonitoringAction, MonitoringReport
 from interlock.errors import InterlockError
-from interlock.monitored import MonitoringAction
 from interlock.monitoring.policy import held, hindrance, wanted
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from interlock.monitored import MonitoringCheck
+from interlock.contracts import MonitoringCheck
 
 
 def deviate(level: float) -> float:

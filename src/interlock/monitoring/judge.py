@@ -18,8 +18,7 @@ from typing import Literal
 import msgspec
 
 from interlock.config import Config
-from interlock.contracts import Evaluation, MonitoringReference, MonitoringReport
-from interlock.monitored import MonitoringCheck
+from interlock.contracts import Evaluation, MonitoringCheck, MonitoringReference, MonitoringReport
 from interlock.monitoring import quality, service, shift
 from interlock.monitoring.bounds import deviate, missing
 from interlock.monitoring.statements import SCORE

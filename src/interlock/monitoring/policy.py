@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interlock.config import Action, Config
-from interlock.contracts import MonitoringReport
-from interlock.monitored import MonitoringAction
+from interlock.contracts import MonitoringAction, MonitoringReport
 
 ORDER: tuple[Action, ...] = ("roll back", "train", "alert")  # users first; who is told hears what was done
 

@@ -13,9 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from interlock.config import Config
-from interlock.contracts import Evaluation
-from interlock.measured import Measure
-from interlock.monitored import MonitoringCheck
+from interlock.contracts import Evaluation, Measure, MonitoringCheck
 from interlock.monitoring.bounds import missing, share_bounds
 from interlock.monitoring.window import ScoreBin, Window
 

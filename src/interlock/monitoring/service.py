@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from interlock.config import Config
-from interlock.monitored import MonitoringCheck
+from interlock.contracts import MonitoringCheck
 from interlock.monitoring.bounds import missing, share_bounds, share_check
 from interlock.monitoring.window import Window
 

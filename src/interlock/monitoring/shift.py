@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from interlock.config import Config
-from interlock.contracts import FeatureDrift, MonitoringReference
+from interlock.contracts import BinnedColumn, FeatureDrift, MonitoringCheck, MonitoringReference
 from interlock.errors import InputError
-from interlock.monitored import BinnedColumn, MonitoringCheck
 from interlock.monitoring.bounds import missing, share_check
 from interlock.monitoring.statements import SCORE
 from interlock.monitoring.window import Window

@@ -18,8 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from interlock.config import Range
-from interlock.contracts import MonitoringReference
-from interlock.monitored import BinnedColumn
+from interlock.contracts import BinnedColumn, MonitoringReference
 from interlock.warehouse import instance_field, outcomes, prediction_field, request_response_log
 
 LOG = request_response_log.c

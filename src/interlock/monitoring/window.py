@@ -10,8 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from interlock.config import Config
-from interlock.contracts import MonitoringReference
-from interlock.monitored import BinnedColumn
+from interlock.contracts import BinnedColumn, MonitoringReference
 from interlock.monitoring.statements import (
     DISTINCT_KEYS,
     RANGE,

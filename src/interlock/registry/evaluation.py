@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interlock.contracts import Evaluation, GateReport, Task
-from interlock.measured import Measure
+from interlock.contracts import Evaluation, GateReport, Measure, Task
 
 SCHEMA = "gs://google-cloud-aiplatform/schema/modelevaluation/{kind}_metrics_1.0.0.yaml"
 GOOGLE_NAMES = {

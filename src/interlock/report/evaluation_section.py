@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from interlock.config import lower_is_better
-from interlock.contracts import Evaluation
-from interlock.measured import Comparison, Measure
+from interlock.contracts import Comparison, Evaluation, Measure
 from interlock.report import wording
 from interlock.report.evaluation_pictures import calibration_picture, roc_picture
 from interlock.report.markup import BREAK, Content, Html, details, element, figure, join, mark, table

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from interlock.contracts import MonitoringReport
-from interlock.monitored import MonitoringCheck
+from interlock.contracts import MonitoringCheck, MonitoringReport
 from interlock.report import wording
 from interlock.report.markup import Html, code, details, element, facts, join, mark, table
 from interlock.report.page import document

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from interlock.contracts import GateReport, RuleResult
-from interlock.measured import Comparison, Measure
+from interlock.contracts import Comparison, GateReport, Measure, RuleResult
 from interlock.report import pictures, wording
 from interlock.report.markup import Html
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from interlock.monitored import BinnedColumn
+from interlock.contracts import BinnedColumn
 from interlock.validation.drift import LEAST_DAYS, number_bins, quantile_edges
 from interlock.validation.spans import DAY_SECONDS, MOST_CATEGORIES
 

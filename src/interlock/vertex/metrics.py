@@ -8,9 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from interlock.contracts import MonitoringReport, Place
+from interlock.contracts import MonitoringAction, MonitoringReport, Place
 from interlock.errors import EnvironmentProblem
-from interlock.monitored import MonitoringAction
 from interlock.vertex.client import is_local
 
 ADDRESS = "https://monitoring.googleapis.com"

@@ -10,9 +10,8 @@ import contextlib
 from typing import Any
 
 from interlock.config import Config
-from interlock.contracts import ModelVersion, Place
+from interlock.contracts import ModelVersion, MonitoringAction, Place
 from interlock.errors import ConfigError, EnvironmentProblem
-from interlock.monitored import MonitoringAction
 from interlock.vertex.client import parent, service
 
 METRIC = "jensen_shannon_divergence"

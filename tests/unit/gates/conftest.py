@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from interlock.config import Config, Cost
-from interlock.contracts import DataVerdict, Evaluation, Manifest
+from interlock.contracts import DataVerdict, Evaluation, Latency, Manifest, Measure
 from interlock.evaluation.binary import BinaryAnswers, measure_all
 from interlock.evaluation.evaluate import compare
-from interlock.measured import Latency, Measure
 
 SHOPS = ["a", "b", "c", "d"]
 COST = Cost(false_positive=1, false_negative=4)

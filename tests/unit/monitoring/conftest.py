@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from interlock.config import parse_config
-from interlock.contracts import Evaluation, MonitoringReference
-from interlock.measured import Measure
-from interlock.monitored import BinnedColumn
+from interlock.contracts import BinnedColumn, Evaluation, Measure, MonitoringReference
 from interlock.warehouse import open_warehouse, outcomes, request_response_log
 
 CONFIG = """

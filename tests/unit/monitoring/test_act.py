@@ -3,9 +3,8 @@
 import msgspec
 import pytest
 
-from interlock.contracts import MonitoringReport
+from interlock.contracts import MonitoringCheck, MonitoringReport
 from interlock.errors import EndpointError, EnvironmentProblem
-from interlock.monitored import MonitoringCheck
 from interlock.monitoring.act import act, failures
 from interlock.monitoring.record import earlier_windows, last_training, write_record
 from interlock.monitoring.window import Window

@@ -8,9 +8,8 @@ import msgspec
 import pytest
 import requests
 
-from interlock.contracts import ModelVersion, MonitoringReport, Place
+from interlock.contracts import ModelVersion, MonitoringCheck, MonitoringReport, Place
 from interlock.errors import ConfigError, ContractError, EnvironmentProblem
-from interlock.monitored import MonitoringCheck
 from interlock.vertex import metrics, model_monitor
 from interlock.vertex.monitoring import parse_retrain, training_window
 

@@ -10,9 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, ModelVersion, RuleResult, write_contract
+from interlock.contracts import (
+    DataVerdict,
+    Evaluation,
+    GateReport,
+    Manifest,
+    Measure,
+    ModelVersion,
+    RuleResult,
+    write_contract,
+)
 from interlock.errors import ContractError, GateFailed, RegistryError
-from interlock.measured import Measure
 from interlock.registry.champion import fetch_champion
 from interlock.registry.evaluation import evaluation_payload, slice_payloads
 from interlock.registry.quarantine import is_quarantined, quarantine

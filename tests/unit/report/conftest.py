@@ -11,16 +11,18 @@ import pytest
 from interlock.config import Config, load_config
 from interlock.contracts import (
     Anomaly,
+    Comparison,
     DataVerdict,
     Evaluation,
     FeatureDrift,
     GateReport,
+    Latency,
     Manifest,
+    Measure,
     Verdict,
     VerdictKind,
 )
 from interlock.gates.judge import judge_candidate
-from interlock.measured import Comparison, Latency, Measure
 from interlock.report import RolloutReport, RunReport, VersionReport
 from interlock.rollout.counts import Arm, Check, Sample
 from interlock.rollout.journal import (

@@ -7,8 +7,7 @@ import re
 import msgspec
 import pytest
 
-from interlock.contracts import Anomaly, RuleResult
-from interlock.measured import Comparison, Measure
+from interlock.contracts import Anomaly, Comparison, Measure, RuleResult
 from interlock.report import RunReport, VersionReport, render_report, render_version
 from interlock.report.evaluation_pictures import describe_calibration
 from interlock.report.slices_picture import compared_rows, measured_rows
