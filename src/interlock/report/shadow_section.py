@@ -10,7 +10,7 @@ from interlock.report import pictures, wording
 from interlock.report.markup import Content, Html, code, details, element, facts, figure, join, mark, table
 from interlock.report.run import RolloutReport
 from interlock.rollout.journal import Shadowed, ShadowJudged
-from interlock.rollout.pairs import ShadowCheck, paired_harm, paired_noninferiority, pooled_costs
+from interlock.rollout.pairs import Comparison, ShadowCheck, compared, paired_harm, paired_noninferiority, pooled_costs
 from interlock.rollout.strategy import Action
 
 if TYPE_CHECKING:
@@ -35,11 +35,12 @@ def shadow_section(rollout: RolloutReport, name: str, level: int) -> Html:
     if judged:
         parts.append(element("p", code(judged[-1][1].verdict.reason), class_="reason"))
     if checks:
-        parts.append(facts(_numbers(checks)))
+        found = compared(checks)
+        parts.append(facts(_numbers(checks, found)))
         cap = next((metric.cap for metric in rollout.metrics if metric.role == "business"), None)
         if cap and rollout.strategy.shadow is not None and pooled_costs(checks):
             parts.append(figure(_picture(rollout, checks, cap, f"{name}-shadow"), _caption(rollout)))
-        parts.append(_slices(checks))
+        parts.append(_slices(found))
         parts.append(details("Shadow checks", _check_table(checks)))
     return join(parts)
 
@@ -56,22 +57,15 @@ def _outcome(judged: Sequence[tuple[float, ShadowJudged]]) -> Html:
     return mark("bad", "rolled back") if action == Action.ROLL_BACK else mark("open", "undecided")
 
 
-def _numbers(checks: Sequence[ShadowCheck]) -> list[tuple[str, Content]]:
+def _numbers(checks: Sequence[ShadowCheck], found: Comparison | None) -> list[tuple[str, Content]]:
     sent, failed = sum(c.sent for c in checks), sum(c.failed for c in checks)
-    answered, flips = sent - failed, sum(c.flips for c in checks)
-    pairs: list[tuple[str, Content]] = [
-        (
-            "Requests answered again",
-            f"{wording.count(answered)} of {wording.count(sent)}, {wording.count(failed)} failed",
-        ),
-    ]
-    if answered:
-        candidate, champion = (sum(ms) / answered for ms in _latencies(checks))
-        distance = sum(c.distance for c in checks) / answered
+    again = f"{wording.count(sent - failed)} of {wording.count(sent)}, {wording.count(failed)} failed"
+    pairs: list[tuple[str, Content]] = [("Requests answered again", again)]
+    if found is not None:
         pairs += [
-            ("Decisions changed", f"{wording.count(flips)}, {flips / answered:.2%}"),
-            ("Scores apart, mean", wording.number(distance)),
-            ("Latency, mean", f"candidate {candidate:.2f} ms, champion {champion:.2f} ms"),
+            ("Decisions changed", f"{wording.count(found.flips)}, {found.flips / (sent - failed):.2%}"),
+            ("Scores apart, mean", wording.number(found.distance)),
+            ("Latency, mean", f"candidate {found.candidate_ms:.2f} ms, champion {found.champion_ms:.2f} ms"),
         ]
     costs = pooled_costs(checks)
     if known := sum(costs.values()):
@@ -84,10 +78,6 @@ def _numbers(checks: Sequence[ShadowCheck]) -> list[tuple[str, Content]]:
         )
         pairs.append(("Calibration: mean score", about))
     return pairs
-
-
-def _latencies(checks: Sequence[ShadowCheck]) -> tuple[list[float], list[float]]:
-    return [c.candidate_ms for c in checks], [c.champion_ms for c in checks]
 
 
 def _caption(rollout: RolloutReport) -> Html:
@@ -155,19 +145,13 @@ def _power(log_e: float) -> float:
     return min(max(log_e / math.log(10), LOWEST), HIGHEST)
 
 
-def _slices(checks: Sequence[ShadowCheck]) -> Html:
+def _slices(found: Comparison | None) -> Html:
     """Where decisions changed most; small slices are one click away with all the others."""
-    counted: dict[str, list[int]] = {}
-    for check in checks:
-        for name, (answered, flips) in check.slices.items():
-            found = counted.setdefault(name, [0, 0])
-            found[0] += answered
-            found[1] += flips
-    if not counted:
+    if found is None or not found.slices:
         return Html("")
     rows = [
-        (name, wording.count(answered), wording.count(flips), f"{flips / answered:.2%}" if answered else wording.NONE)
-        for name, (answered, flips) in sorted(counted.items(), key=lambda one: (-one[1][1] / max(one[1][0], 1), one[0]))
+        (name, wording.count(answered), wording.count(flips), f"{flips / answered:.2%}")
+        for name, (answered, flips) in found.slices.items()
     ]
     head = ("Slice", "Requests", "Decisions changed", "Share")
     return details(
