@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -176,11 +175,15 @@ def sliced(folder: Path) -> dict[str, Any]:
 
 
 def memory(table: Path) -> dict[str, Any]:
-    """Peak resident memory of the whole process."""
+    """Peak resident memory of the whole process.
+
+    Not ``ru_maxrss``: a child begins with its parent's, and the parent of this one is larger.
+    """
     from interlock.validation.statistics import compute_statistics
 
     compute_statistics(table)
-    return {"rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return {"rss_mb": round(int(peak.split()[1]) / 1024, 1)}
 
 
 if __name__ == "__main__":

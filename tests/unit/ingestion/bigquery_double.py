@@ -39,6 +39,8 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{parts[1]}.{parts[3]}" if parts[0] == "datasets" else ""
         if parts[0] == "queries":
             self.send(200, {"jobComplete": True, **self.page(parts[1], asked)})
+        elif parts[0] == "jobs":
+            self.send(200, self.job(parts[1]))
         elif name not in self.server.tables:
             self.send(404, {"error": {"code": 404, "message": f"Not found: Table p:{name}"}})
         elif parts[4:] == ["data"]:
@@ -57,6 +59,16 @@ class Handler(BaseHTTPRequestHandler):
         fields = self.server.tables[name][0]
         answer = {"jobComplete": True, "schema": {"fields": fields}, **self.page(name, {})}
         self.send(200, {**answer, "jobReference": {"projectId": "p", "jobId": name, "location": "US"}})
+
+    def job(self, name: str) -> dict[str, Any]:
+        """A finished query whose answer is the table of the same name."""
+        dataset, table = name.split(".")
+        destination = {"projectId": "p", "datasetId": dataset, "tableId": table}
+        return {
+            "jobReference": {"projectId": "p", "jobId": name, "location": "US"},
+            "status": {"state": "DONE"},
+            "configuration": {"jobType": "QUERY", "query": {"query": "", "destinationTable": destination}},
+        }
 
     def page(self, name: str, asked: dict[str, str]) -> dict[str, Any]:
         fields, rows = self.server.tables[name]
