@@ -19,6 +19,7 @@ from google.cloud import aiplatform_v1 as v1
 from interlock import __version__
 from interlock.config import Serving
 from interlock.contracts import Place
+from interlock.settings import emulator_headers
 from interlock.vertex.client import parent, service
 from interlock.vertex.endpoint import VertexEndpoint
 from interlock.vertex.registry import VertexModelRegistry
@@ -93,7 +94,8 @@ def test_two_replicas_are_two_containers_and_none_is_left(place: Place, daemon: 
     assert answering() == first
 
     # A client of Docker that is killed leaves its container running; the replica must come back all the same.
-    with urllib.request.urlopen(f"{place.api_endpoint}/health", timeout=20) as answer:
+    health = urllib.request.Request(f"{place.api_endpoint}/health", headers=emulator_headers())
+    with urllib.request.urlopen(health, timeout=20) as answer:
         servers = json.load(answer)["servers"]
     os.kill(next(process["pid"] for process in _processes(servers)), signal.SIGKILL)
     until(lambda: len(running()) == 2 and running() != first, "the container was not replaced")
