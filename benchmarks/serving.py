@@ -124,7 +124,7 @@ def summary(results: Results, missing: dict[str, str]) -> dict[str, Any]:
         "single_rps_ratio_best_onnx_peer": ratio(single, best(1)[0]),
         "batch64_rps_ratio_best_onnx_peer": ratio(batch64, best(64)[0]),
         "best_onnx_peer": [best(1)[1], best(64)[1]],
-        "fallback_ratio_cpr": None,  # there is no scikit-learn fallback: ONNX only
+        "fallback_ratio_cpr": ratio(median("interlock_sklearn", 1, 16), median("cpr_sklearn", 1, 16)),
         "logging_cost": round(1 - statistics.median(a.rps / b.rps for a, b in paired), 3),
         "p50_us_c1": own["p50"],
         "p99_us_c1": own["p99"],

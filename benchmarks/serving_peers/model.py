@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -60,7 +61,9 @@ def build_model(folder: Path) -> list[dict[str, Any]]:
     require_parity(pipeline, graph, holdout, 0.2)
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(pipeline, folder / "model.joblib")
-    _write_folder(folder, graph)
+    _write_folder(folder, graph, "onnx")
+    (folder / "pickled").mkdir()
+    _write_folder(folder / "pickled", (folder / "model.joblib").read_bytes(), "joblib")
     rows = [
         {name: None if values[i] != values[i] else _plain(values[i]) for name, values in holdout.items()}
         for i in range(640)
@@ -71,15 +74,16 @@ def build_model(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _write_folder(folder: Path, graph: bytes) -> None:
+def _write_folder(folder: Path, content: bytes, form: Literal["onnx", "joblib"]) -> None:
     inputs = [InputField(name=name, kind="number") for name in NUMBERS]
     inputs += [InputField(name=name, kind="category") for name in CATEGORIES]
-    (folder / "model.onnx").write_bytes(graph)
+    (folder / f"model.{form}").write_bytes(content)
     write_contract(Signature(task="binary", inputs=inputs, threshold=0.2), folder / "signature.json")
     digest = hashlib.sha256((folder / "signature.json").read_bytes()).hexdigest()
     manifest = Manifest(
         name="flights",
-        model_sha256=hashlib.sha256(graph).hexdigest(),
+        format=form,
+        model_sha256=hashlib.sha256(content).hexdigest(),
         signature_sha256=digest,
         features_sha256="",
         table_sha256="",
@@ -88,6 +92,7 @@ def _write_folder(folder: Path, graph: bytes) -> None:
         seed=7,
         window=[],
         rows={},
+        libraries={name: version(name) for name in ("scikit-learn", "numpy")},
     )
     write_contract(manifest, folder / "manifest.json")
 

@@ -59,15 +59,18 @@ def packages() -> dict[str, list[str]]:
     from importlib.metadata import version
 
     model = [f"scikit-learn=={version('scikit-learn')}", f"onnxruntime=={version('onnxruntime')}", "pandas", "joblib"]
+    serve = ["msgspec", "pyyaml", "numpy", "onnxruntime", "uvicorn", "httptools", "uvloop",
+             "google-cloud-storage>=3.1,<4"]  # fmt: skip
     return {
         "bench-cpr": ["google-cloud-aiplatform[prediction]==" + version("google-cloud-aiplatform"), *model],
         "bench-kserve": ["kserve>=0.15", *model],
         "bench-mlserver": ["mlserver>=1.7", *model],
         "bench-bentoml": ["bentoml>=1.4", *model],
         # What our own image holds: the extra `serve`, and the two packages every environment needs.
-        "bench-serve": ["msgspec", "pyyaml", "numpy", "onnxruntime", "uvicorn", "httptools", "uvloop",
-                        "google-cloud-storage>=3.1,<4"],
-    }  # fmt: skip
+        "bench-serve": serve,
+        # For a pickle: the same, and what wrote it.
+        "bench-serve-sklearn": [*serve, *model, f"numpy=={version('numpy')}"],
+    }
 
 
 def build(environment: str) -> str:
@@ -126,7 +129,7 @@ def peers(folder: Path) -> list[Server]:
 
 
 def ours(folder: Path, log: Path) -> list[Server]:
-    """Our server with and without its prediction log, and its HTTP stack with a fixed answer."""
+    """Our server with and without its prediction log, on a pickle, and its HTTP stack with a fixed answer."""
     variables = {"AIP_STORAGE_URI": str(folder), "AIP_MODEL_VERSION": "7", "PYTHONPATH": str(ROOT / "src")}
     command = ["-m", "interlock.serving"]
     return [
@@ -138,6 +141,18 @@ def ours(folder: Path, log: Path) -> list[Server]:
             variables=variables | {"INTERLOCK_PREDICTION_LOG": str(log)},
         ),
         Server("interlock_no_log", "bench-serve", command, "/predict", variables=variables),
+        Server(
+            "interlock_sklearn",
+            "bench-serve-sklearn",
+            command,
+            "/predict",
+            variables=variables
+            | {
+                "AIP_STORAGE_URI": str(folder / "pickled"),
+                "INTERLOCK_ALLOW_PICKLE": "1",
+                "INTERLOCK_PREDICTION_LOG": str(log.with_name("log-sklearn")),
+            },
+        ),
         Server("echo", "bench-serve", [str(HERE / "echo_peer.py")], "/predict", variables=variables),
     ]
 
