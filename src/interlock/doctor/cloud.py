@@ -193,7 +193,7 @@ def _endpoint(facts: CloudFacts) -> Finding:
     if not facts.endpoint:
         return warning(check, "nothing is deployed on it", mend)
     produced = [version for version, aliases in (facts.versions or {}).items() if "production" in aliases]
-    served = max(facts.endpoint, key=lambda version: facts.endpoint[version])  # type: ignore[index]
+    served, _ = max(facts.endpoint.items(), key=lambda item: item[1])
     split = ", ".join(f"version {version} {percent} %" for version, percent in facts.endpoint.items())
     if produced and served not in produced:
         return warning(check, f"{split}, but alias production is on {produced[0]}", "interlock settle -c CONFIG")
