@@ -1,6 +1,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON_ML := .venv/ml/bin/python
+# Several test files at a time, each file in one process; most tests wait for processes of their own.
+PYTEST := $(PYTHON_ML) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check unit contract end-to-end images test-containers test-browser screenshots docs reference fix compile golden local-build docker-client on-host push-images push-templates submit-training submit-deployment release-check kind-up kind-run kind-open kind-down sbom audit terraform lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak bench-monitoring clean
 
@@ -17,7 +19,7 @@ run: setup ## The main job: train, gate, register, canary, promote; then a bad o
 test: setup ## Checks, then every test
 	@deploy/environment.sh dev
 	@$(MAKE) --no-print-directory check
-	@$(PYTHON_ML) -m pytest
+	@$(PYTEST)
 
 check: setup ## Format, lint, types, import layers
 	@deploy/environment.sh dev
@@ -29,15 +31,15 @@ check: setup ## Format, lint, types, import layers
 
 unit: setup ## Unit tests only
 	@deploy/environment.sh dev
-	@$(PYTHON_ML) -m pytest -q tests/unit
+	@$(PYTEST) -q tests/unit
 
 contract: setup ## The emulator and the model server, by real clients over real HTTP
 	@deploy/environment.sh dev
-	@$(PYTHON_ML) -m pytest -q tests/contract
+	@$(PYTEST) -q tests/contract
 
 end-to-end: setup ## The command line as a person uses it: the main job, bad input, crashes, the rollback drill
 	@deploy/environment.sh dev
-	@$(PYTHON_ML) -m pytest -q tests/components tests/pipelines tests/e2e tests/docs
+	@$(PYTEST) -q tests/components tests/pipelines tests/e2e tests/docs
 
 images: ## Build the container images (BASE_IMAGE, BUILD_IMAGE, REPOSITORY; needs Docker)
 	@deploy/images/build.sh

@@ -1,5 +1,6 @@
 """Killed at any moment and started again: nothing half there, nothing running for ever, everything served."""
 
+import http.client
 import os
 import random
 import signal
@@ -26,7 +27,7 @@ def work_until_killed(emulator, done, number, base):
             if number == 1:
                 body = {"trafficSplit": {old: 100}}
                 emulator.request("PATCH", f"endpoints/{endpoint}?updateMask=trafficSplit", body)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
         pass
 
 
