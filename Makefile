@@ -1,8 +1,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON_ML := .venv/ml/bin/python
-# Several test files at a time, each file in one process; most tests wait for processes of their own.
-PYTEST := $(PYTHON_ML) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# Several test files at a time, each in one process; the long ones stand first and most wait for processes of their own.
+PYTEST := $(PYTHON_ML) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check unit contract end-to-end images test-containers test-browser screenshots docs reference fix compile golden local-build docker-client on-host push-images push-templates submit-training submit-deployment release-check kind-up kind-run kind-open kind-down sbom audit terraform lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak bench-monitoring clean
 
