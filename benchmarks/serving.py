@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ from typing import Any
 from serving_peers.model import build_model, write_bodies
 from serving_peers.peers import ROOT, Running, ask, build, ours, peers, running
 from serving_peers.wrk import Load, load, require_wrk
+
+from interlock import __version__
 
 # (rows a request, connections)
 LOADS = ((1, 1), (1, 16), (64, 1), (64, 16))
@@ -36,14 +39,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seconds", type=int, default=2)
-    arguments.add_argument("--only-ours", action="store_true")
+    arguments.add_argument("--peers", help="only these, names by commas; '' for none")
     options = arguments.parse_args()
     require_wrk()
     with tempfile.TemporaryDirectory(prefix="interlock-bench-") as name, ExitStack() as servers:
         folder = Path(name)
         rows = build_model(folder / "model")
         write_bodies(folder, rows)
-        live, missing = start_all(servers, folder, only_ours=options.only_ours)
+        live, missing = start_all(servers, folder, options.peers)
         results: Results = {}
         for number in range(options.rounds):
             for batch, connections in LOADS:
@@ -55,16 +58,18 @@ def main() -> None:
         memory = next(server for server in live if server.server.name == "interlock").rss_mb()
         start = cold_start(folder)
     table(results, live)
-    print(json.dumps(summary(results, missing) | start | {"rss_mb": memory} | size()))
+    sizes = size(missing)
+    print(json.dumps(summary(results, missing) | start | {"rss_mb": memory} | sizes))
 
 
-def start_all(servers: ExitStack, folder: Path, *, only_ours: bool) -> tuple[list[Running], dict[str, str]]:
+def start_all(servers: ExitStack, folder: Path, only: str | None) -> tuple[list[Running], dict[str, str]]:
     """Everything that runs and answers like ours, and what does not with the reason."""
     live: list[Running] = []
     missing: dict[str, str] = {}
     bodies = {kind: (folder / f"{kind}-64.jsonl").read_bytes().splitlines()[0] for kind in ("v1", "v2")}
     expected: list[float] = []
-    wanted = ours(folder / "model", folder / "log") + ([] if only_ours else peers(folder / "model"))
+    chosen = [peer for peer in peers(folder / "model") if only is None or peer.name in only.split(",")]
+    wanted = ours(folder / "model", folder / "log") + chosen
     for server in wanted:
         reason = build(server.environment)
         try:
@@ -147,10 +152,22 @@ def cold_start(folder: Path) -> dict[str, float]:
     return {"cold_start_s": round(statistics.median(times), 3)}
 
 
-def size() -> dict[str, float | None]:
-    """Megabytes of the packages in our image; the image itself is not built here."""
+def size(missing: dict[str, str]) -> dict[str, float | None]:
+    """Megabytes of our image, or the reason in ``missing``; and of the packages it holds, as installed here."""
     files = (ROOT / ".venv/bench-serve/lib").rglob("*")
     total = sum(file.stat().st_size for file in files if file.is_file() and "__pycache__" not in file.parts)
+    image = f"interlock-serve:{__version__}"
+    try:
+        done = subprocess.run(
+            ["docker", "image", "inspect", "--format", "{{.Size}}", image],
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        missing["image_mb"] = f"docker does not answer: {error}"
+    else:
+        if done.returncode == 0:
+            return {"image_mb": round(int(done.stdout) / 1e6, 1), "serve_packages_mb": round(total / 1e6, 1)}
+        missing["image_mb"] = f"{' '.join(done.stderr.split())[:200]}; make images builds {image}"
     return {"image_mb": None, "serve_packages_mb": round(total / 1e6, 1)}
 
 

@@ -44,12 +44,13 @@ _REFUSED = {400: "bad input", 404: "not found", 405: "not found", 413: "too larg
 
 
 class Answer(NamedTuple):
-    """Status and body of a response; ``allow`` names the methods with 405."""
+    """Status and body of a response; ``allow`` names the methods with 405, ``closing`` ends the connection."""
 
     status: int
     body: bytes
     content_type: bytes = _JSON
     allow: bytes = b""
+    closing: bool = False
 
 
 class Identity(NamedTuple):
@@ -113,7 +114,10 @@ class App:
                     body = await self._read_body(identity.announced, receive)
                     answer = self.answer(body, route)
                 except RequestRefused as refusal:
-                    answer = self.refusal(refusal.code, str(refusal))
+                    # Whoever asked to be told before sending a body never sends it now: what follows would be taken
+                    # for that body. Others are still sending, and would miss the answer if this was the end.
+                    closing = any(name == b"expect" for name, _ in scope["headers"])
+                    answer = self.refusal(refusal.code, str(refusal))._replace(closing=closing)
             else:
                 route, answer = self._page(path, scope["method"])
             await self._send(answer, identity, send)
@@ -217,6 +221,8 @@ class App:
             headers.append((b"allow", answer.allow))
         if answer.status in RETRY:
             headers.append((b"retry-after", b"1"))
+        if answer.closing:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 

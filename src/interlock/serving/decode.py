@@ -7,14 +7,12 @@ is one sentence naming instance and field.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
-from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
 from msgspec import Meta, Raw
+from msgspec.structs import astuple
 
 from interlock.contracts import InputField, Signature
 from interlock.errors import InputError
@@ -49,10 +47,7 @@ class Decoder:
         self._count = _Count()
         self._object_decoder, self._array_decoder = _decoders(signature, None)
         self._counting_decoders = _decoders(signature, self._count)
-        # Attribute names, not field names: those need not be Python identifiers. A slice of the same tuple
-        # for a signature of one input, because attrgetter gives no tuple then.
-        names = [f"f{i}" for i in range(len(self._inputs))]
-        self._values: Any = attrgetter(*names) if len(names) > 1 else lambda instance: (instance.f0,)
+        self._skips = not {field.name for field in self._inputs}.issuperset(signature.ignored)
 
     def decode(self, body: bytes) -> Columns:
         """One array of shape (n,) per input, 1 <= n <= MAX_INSTANCES; :class:`RequestRefused` otherwise."""
@@ -60,8 +55,10 @@ class Decoder:
 
     def rows(self, body: bytes) -> list[Row]:
         """One tuple per instance, values in signature order; :class:`RequestRefused` as :meth:`decode`."""
-        with refusing(body, self._inputs):
+        try:
             rows = self._decode_rows(body)
+        except WRONG as error:
+            raise refusal(error, body, self._inputs) from error
         if not rows:
             raise RequestRefused(400, "instances is empty: send at least one")
         return rows
@@ -70,12 +67,12 @@ class Decoder:
         as_objects, as_arrays = self._object_decoder, self._array_decoder
         # Every instance opens with a brace or a bracket: few of them, few instances. With many, instances are
         # counted while they are made, so that ten million bytes never become millions of objects.
-        counted = body.count(b"{") + body.count(b"[") > MAX_INSTANCES
+        counted = len(body) > MAX_INSTANCES and body.count(b"{") + body.count(b"[") > MAX_INSTANCES
         if counted:
             as_objects, as_arrays = self._counting_decoders
             self._count.made = 0
         try:
-            return list(map(self._values, as_objects.decode(body).instances))
+            return self._tuples(as_objects.decode(body).instances)
         except msgspec.ValidationError as error:
             if counted and self._count.made > MAX_INSTANCES:
                 raise too_many() from error
@@ -87,22 +84,27 @@ class Decoder:
             if counted and self._count.made > MAX_INSTANCES:
                 raise too_many() from error
             raise
-        return list(map(self._values, instances)) if counted else instances
+        return list(map(astuple, instances)) if counted else instances
+
+    def _tuples(self, instances: list[Any]) -> list[Row]:
+        rows: list[Row] = list(map(astuple, instances))
+        # Fields to skip come last in an instance.
+        return [row[: len(self._inputs)] for row in rows] if self._skips else rows
 
 
-@contextmanager
-def refusing(body: bytes, inputs: list[InputField]) -> Iterator[None]:
-    """Turn everything msgspec finds wrong with ``body`` into :class:`RequestRefused`."""
-    try:
-        yield
-    except msgspec.ValidationError as error:
-        raise RequestRefused(400, explain_mismatch(str(error), inputs)) from error
-    except msgspec.DecodeError as error:
-        raise RequestRefused(400, explain_malformed(str(error), body)) from error
-    except UnicodeDecodeError as error:
-        raise RequestRefused(400, "the body is not UTF-8 text") from error
-    except RecursionError as error:
-        raise RequestRefused(400, "the body is nested too deeply") from error
+# All that decoding an untrusted body raises.
+WRONG: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def refusal(error: Exception, body: bytes, inputs: list[InputField]) -> RequestRefused:
+    """What to raise for an error of WRONG."""
+    if isinstance(error, msgspec.ValidationError):
+        return RequestRefused(400, explain_mismatch(str(error), inputs))
+    if isinstance(error, msgspec.DecodeError):
+        return RequestRefused(400, explain_malformed(str(error), body))
+    if isinstance(error, UnicodeDecodeError):
+        return RequestRefused(400, "the body is not UTF-8 text")
+    return RequestRefused(400, "the body is nested too deeply")
 
 
 def too_many() -> RequestRefused:

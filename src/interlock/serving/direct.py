@@ -182,6 +182,10 @@ class DirectProtocol(GuardedProtocol):
             self._batch.answer()
         super().refuse(status, message)
 
+    def is_answered(self) -> bool:
+        """A request of the short way is answered after its end only."""
+        return self._identity is None and super().is_answered()
+
     def fail(self) -> None:
         """The answer to a request that made the server fail."""
         self._unanswered -= 1
@@ -203,10 +207,7 @@ class DirectProtocol(GuardedProtocol):
         self._app.finished("predict", answer, request.identity, request.body, request.started)
         if closing:
             self.transport.close()
-        elif self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        self.answered()
 
     def _head(self, identity: Identity, answer: Answer, *, closing: bool) -> list[bytes]:
         """Status, headers and body."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import os
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -83,6 +84,9 @@ class PickledPipeline:
 
 def open_session(content: bytes) -> Any:
     """ONNX Runtime on one thread; :class:`ContractError` for bytes it cannot load."""
+    # Its releases since 1.29 report to their maker, and keep an identifier of the machine in the user's cache, unless
+    # this is set before it is imported. https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as failures
 

@@ -28,12 +28,14 @@ class Cut(NamedTuple):
     """``encoder``: the same inputs, output ``features``. ``trees``: input ``features``, the same outputs.
 
     ``texts``: every text in the attributes of the encoder, so every category the model can tell apart.
+    ``ensemble``: the node of the trees.
     """
 
     encoder: bytes
     trees: bytes
     features: str
     texts: list[str]
+    ensemble: Node
 
 
 class _Field(NamedTuple):
@@ -42,7 +44,9 @@ class _Field(NamedTuple):
     whole: bytes
 
 
-class _Node(NamedTuple):
+class Node(NamedTuple):
+    """A node of the graph; ``attributes`` are AttributeProto messages."""
+
     operation: bytes
     inputs: list[bytes]
     outputs: list[bytes]
@@ -59,11 +63,11 @@ def cut_at_trees(model: bytes) -> Cut | None:
 
 
 def _cut(model: bytes) -> Cut | None:
-    outer = list(_fields(model))
+    outer = list(fields(model))
     graphs = [field for field in outer if field.number == _MODEL_GRAPH]
     if len(graphs) != 1:
         return None
-    inner = list(_fields(graphs[0].content))
+    inner = list(fields(graphs[0].content))
     nodes = [_node(field) for field in inner if field.number == _GRAPH_NODE]
     ensembles = [node for node in nodes if node.operation in _ENSEMBLES]
     if len(ensembles) != 1:
@@ -80,7 +84,7 @@ def _cut(model: bytes) -> Cut | None:
     after = [node.whole for node in nodes if node.whole not in before]
     trees = [*after, *kept, _message(_GRAPH_INPUT, value), *outputs]
     texts = sorted({text for node in nodes if node.whole in before for text in _texts(node)})
-    return Cut(_with_graph(outer, encoder), _with_graph(outer, trees), features.decode(), texts)
+    return Cut(_with_graph(outer, encoder), _with_graph(outer, trees), features.decode(), texts, ensembles[0])
 
 
 def _with_graph(outer: list[_Field], graph: list[bytes]) -> bytes:
@@ -88,7 +92,7 @@ def _with_graph(outer: list[_Field], graph: list[bytes]) -> bytes:
     return b"".join(replaced if field.number == _MODEL_GRAPH else field.whole for field in outer)
 
 
-def _upstream(nodes: list[_Node], tensor: bytes) -> list[bytes]:
+def _upstream(nodes: list[Node], tensor: bytes) -> list[bytes]:
     """The nodes ``tensor`` is made by, in the order of the graph."""
     wanted, found = {tensor}, []
     for node in reversed(nodes):  # ONNX keeps nodes in topological order
@@ -98,9 +102,9 @@ def _upstream(nodes: list[_Node], tensor: bytes) -> list[bytes]:
     return found[::-1]
 
 
-def _node(field: _Field) -> _Node:
-    parts = list(_fields(field.content))
-    return _Node(
+def _node(field: _Field) -> Node:
+    parts = list(fields(field.content))
+    return Node(
         operation=b"".join(part.content for part in parts if part.number == _NODE_OP),
         inputs=[part.content for part in parts if part.number == _NODE_INPUT],
         outputs=[part.content for part in parts if part.number == _NODE_OUTPUT],
@@ -109,11 +113,11 @@ def _node(field: _Field) -> _Node:
     )
 
 
-def _texts(node: _Node) -> list[str]:
+def _texts(node: Node) -> list[str]:
     return [
         value.content.decode()
         for attribute in node.attributes
-        for value in _fields(attribute)
+        for value in fields(attribute)
         if value.number == _ATTRIBUTE_STRINGS
     ]
 
@@ -138,7 +142,7 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
+def fields(message: bytes) -> Iterator[_Field]:
     """The fields of a protocol-buffer message; IndexError or ValueError if it is none."""
     position = 0
     while position < len(message):

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from interlock.contracts import InputField, Signature
 from interlock.serving.answers import Tensor
-from interlock.serving.decode import MAX_INSTANCES, RequestRefused, refusing, too_many, type_of
+from interlock.serving.decode import MAX_INSTANCES, WRONG, RequestRefused, refusal, too_many, type_of
 from interlock.serving.rows import Row
 
 _NUMBER_TYPES: Final = {
@@ -62,8 +62,10 @@ class InferenceCodec:
         """Rows as from the decoder of instances, and the id of the request; :class:`RequestRefused` otherwise."""
         if body.count(b"{") > MAX_INSTANCES:
             raise RequestRefused(413, f"more than {MAX_INSTANCES} objects in one request")
-        with refusing(body, self._inputs):
+        try:
             request = self._request.decode(body)
+        except WRONG as error:
+            raise refusal(error, body, self._inputs) from error
         tensors = {tensor.name: tensor for tensor in request.inputs}
         known = {field.name for field in self._inputs}
         for name in tensors:
@@ -90,7 +92,7 @@ class InferenceCodec:
         nested = data[1:].lstrip()[:1] == b"["
         try:
             values: list[Any] = (self._nested if nested else self._flat)[field.name].decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except WRONG as error:
             detail = str(error).replace("`", "").replace(" - at $", " at data")
             raise RequestRefused(400, f"input {field.name!r}: {detail[:200]}") from error
         if len(values) != n:

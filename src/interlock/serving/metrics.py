@@ -25,6 +25,7 @@ LATENCY_BOUNDS: Final = (
 )  # fmt: skip
 BATCH_BOUNDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
 SCORE_BOUNDS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+_SCORE_EDGES: Final = np.array(SCORE_BOUNDS)
 
 ROUTES: Final = ("predict", "health", "metrics", "infer", "other")
 CLASSES: Final = ("2xx", "4xx", "5xx")
@@ -100,7 +101,7 @@ class Metrics:
             self._scores[bisect_left(SCORE_BOUNDS, probabilities[0])] += 1
             self._score_sum += probabilities[0]
             return
-        places = np.searchsorted(SCORE_BOUNDS, probabilities)
+        places = _SCORE_EDGES.searchsorted(probabilities)
         for place, count in enumerate(np.bincount(places, minlength=len(self._scores)).tolist()):
             self._scores[place] += count
         self._score_sum += sum(probabilities)

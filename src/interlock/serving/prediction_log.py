@@ -28,6 +28,7 @@ PENDING_BYTES: Final = 32_000_000
 FILE_BYTES: Final = 64_000_000
 OLD_FILES: Final = 4
 _FLUSH_SECONDS: Final = 0.2
+_WRITE_BYTES: Final = 128_000  # so long the event loop may have to wait
 _ENTRY_BYTES: Final = 200  # of one entry besides the two bodies
 
 _log = logging.getLogger("interlock.serving")
@@ -74,7 +75,7 @@ class PredictionLog:
         """Take one answered request, unless it is not in the sample or there is no room."""
         if self._share < 1 and self._random.random() >= self._share:
             return
-        size = len(request) + len(answer) + _ENTRY_BYTES
+        size = _size(request, answer)
         if self._added - self._taken + size > self._pending_bytes:
             self._metrics.log_dropped += 1
             return
@@ -93,28 +94,35 @@ class PredictionLog:
         while not stopping:
             stopping = self._stop.wait(_FLUSH_SECONDS)
             while self._queue:
-                self._write([self._queue.popleft() for _ in range(min(len(self._queue), 200))])
+                entries, size = [], 0
+                while self._queue and size < _WRITE_BYTES:
+                    entries.append(self._queue.popleft())
+                    size += _size(entries[-1].request, entries[-1].answer)
+                self._write(entries)
+                self._taken += size
 
     def _write(self, entries: list[_Entry]) -> None:
+        parts: list[bytes] = []
+        for entry in entries:
+            parts += self._line(entry)
         try:
-            self._file.write(b"".join(map(self._line, entries)))
+            self._file.write(b"".join(parts))
             self._file.flush()
             if self._file.tell() > self._file_bytes:
                 self._rotate()
         except OSError as error:
             _log.error("prediction log: %s; %d records lost", error.strerror, len(entries))
-        self._taken += sum(len(entry.request) + len(entry.answer) + _ENTRY_BYTES for entry in entries)
 
-    def _line(self, entry: _Entry) -> bytes:
-        return b'{"time":%.6f,"id":%b,"trace":%b,"version":%b,"seconds":%.6f,"request":%b,"response":%b}\n' % (
+    def _line(self, entry: _Entry) -> tuple[bytes, ...]:
+        """A line in parts: the bodies are copied once only. A trace is hexadecimal, but an id may hold quotes."""
+        head = b'{"time":%.6f,"id":%b,"trace":"%b","version":%b,"seconds":%.6f,"request":' % (
             entry.time,
             msgspec.json.encode(entry.request_id.decode("latin-1")),
-            msgspec.json.encode(entry.trace.decode("latin-1")),
+            entry.trace,
             self._version,
             entry.seconds,
-            _one_line(entry.request),
-            entry.answer,
         )
+        return head, _one_line(entry.request), b',"response":', entry.answer, b"}\n"
 
     def _rotate(self) -> None:
         self._file.close()
@@ -125,6 +133,12 @@ class PredictionLog:
         self._file = self._path.open("ab")
 
 
+def _size(request: bytes, answer: bytes) -> int:
+    return len(request) + len(answer) + _ENTRY_BYTES
+
+
 def _one_line(body: bytes) -> bytes:
     """Well-formed JSON holds line ends only between tokens; skipped parts may hold what is not UTF-8."""
-    return body.decode("utf-8", "replace").replace("\n", " ").replace("\r", " ").encode()
+    if not body.isascii():
+        body = body.decode("utf-8", "replace").encode()
+    return body.replace(b"\n", b" ").replace(b"\r", b" ")

@@ -2,13 +2,13 @@
 
 ::
 
-    connect ──> waiting for a request ──last byte──> answering ──> waiting …
-       │              │ request_seconds                  │
+    connect ──> waiting for a request ──last byte──> answering ──> idle ──first byte──> waiting …
+       │              │ request_seconds                  │           └── keep-alive time ──> close
        │ too many     └──> 408, close                    └── answer not taken in request_seconds ──> abort
        └──> 503, close
 
-Refused with 400 and closed: what llhttp calls malformed (among it every way of giving a request two lengths),
-more than MAX_PIPELINED requests sent ahead; with 431: a head of more than MAX_HEAD_BYTES.
+Refused with 400 and closed: what llhttp calls malformed (among it every way of giving a request two lengths), not
+exactly one host, more than MAX_PIPELINED requests sent ahead; with 431: a head of more than MAX_HEAD_BYTES.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._progress = False  # these bytes ended a head or a request
         self._waiting_since = inf
+        self._idle_since = inf  # an answer of the short way: a timer for each would cost as much as its model call
         self._stuck_since = inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -68,6 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse; the time of a request starts with its first byte."""
         if self._waiting_since == inf:
             self._waiting_since = self.loop.time()
+            self._idle_since = inf
         self._progress = False
         super().data_received(data)
         if self._in_head and not self._progress:
@@ -95,7 +97,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def head_is_complete(self) -> None:
-        """What follows is body."""
+        """What follows is body. ValueError, which becomes a 400 in the parser, for a host too many or too few."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+            raise ValueError(f"{hosts} hosts")
         self._in_head = False
         self._progress = True
         self._head_bytes = 0
@@ -104,6 +109,11 @@ class GuardedProtocol(HttpToolsProtocol):
         """What follows is another head."""
         self._in_head = self._progress = True
         self._waiting_since = inf
+
+    def answered(self) -> None:
+        """The client may be silent for the keep-alive time, unless it has begun another request."""
+        if self._waiting_since == inf:
+            self._idle_since = self.loop.time()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that only closed its sending side still gets the answers to its complete requests."""
@@ -128,6 +138,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         self._stuck_since = inf
+        if now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
         if now - self._waiting_since <= limit:
             return
         if self._in_head and not self._head_bytes:
@@ -140,9 +152,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._guard.metrics.refuse(f"http {status}")
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.response_started:
+        if not self.is_answered():
             body = error_body(status, message)
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+    def is_answered(self) -> bool:
+        """Whether what is being received has its answer, or another answer is under way."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.response_started and not (self._in_head and cycle.response_complete)

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from interlock.contracts import InputField
+from interlock.serving.bitvectors import FEWEST_ROWS, BitVectors, bit_vectors
+from interlock.serving.ensemble import read_ensemble
 from interlock.serving.graph import Cut, cut_at_trees
 from interlock.serving.rows import Columns, Row, columns_of
 
@@ -37,8 +39,18 @@ _PROBES: Final = (0.0, -0.0, 1.0, -1.5, 3.0e38, -3.0e38, 1e-40, 0.1, 16777217.0)
 class TreesOnly:
     """Rows to probabilities without the encoder graph. Made by :func:`trees_only`, which proves it equal."""
 
-    def __init__(self, *, session: Any, feature: str, output: str, order: list[int], tables: list[Any]) -> None:
+    def __init__(
+        self,
+        *,
+        session: Any,
+        feature: str,
+        output: str,
+        order: list[int],
+        tables: list[Any],
+        vectors: BitVectors | None,
+    ) -> None:
         self._run = session.run
+        self._vectors = vectors
         self._feature = feature
         self._outputs = [output]
         self._reorder = None if order == sorted(order) else itemgetter(*order)
@@ -50,7 +62,10 @@ class TreesOnly:
 
     def score(self, rows: Sequence[Row]) -> Floats:
         """What the whole graph gives: (n, classes) or (n, 1)."""
-        found: Floats = self._run(self._outputs, {self._feature: self.encode(rows)})[0]
+        features = self.encode(rows)
+        if self._vectors is not None and len(rows) >= FEWEST_ROWS:
+            return self._vectors.score(features)
+        found: Floats = self._run(self._outputs, {self._feature: features})[0]
         return found
 
     def encode(self, rows: Sequence[Row]) -> Floats:
@@ -95,8 +110,15 @@ def trees_only(
     if layout is None:
         return None
     order, tables = layout
-    fast = TreesOnly(session=open_session(cut.trees), feature=cut.features, output=output, order=order, tables=tables)
-    return fast if _equal(fast, encode, session, output, [*rows, *_made_up(inputs, cut.texts)]) else None
+    trees = open_session(cut.trees)
+    ensemble = read_ensemble(cut.ensemble)
+    for vectors in (bit_vectors(ensemble) if ensemble else None, None):
+        fast = TreesOnly(
+            session=trees, feature=cut.features, output=output, order=order, tables=tables, vectors=vectors
+        )
+        if _equal(fast, encode, session, output, [*rows, *_made_up(inputs, cut.texts)]):
+            return fast
+    return None
 
 
 class _Encoder:
@@ -181,7 +203,9 @@ def _equal(fast: TreesOnly, encode: _Encoder, session: Any, output: str, rows: l
         return False
     feeds = {name: column.reshape(-1, 1) for name, column in columns.items()}
     whole: Floats = session.run([output], feeds)[0]
-    return _same(whole, fast.score(rows))
+    few = range(0, len(rows), FEWEST_ROWS - 1)
+    apart = np.concatenate([fast.score(rows[i : i + FEWEST_ROWS - 1]) for i in few])
+    return _same(whole, fast.score(rows)) and _same(whole, apart)
 
 
 def _same(first: Floats, second: Floats) -> bool:

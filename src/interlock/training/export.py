@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from interlock.contracts import Task
 from interlock.errors import GateFailed
 from interlock.serving.answers import scores_of
+from interlock.serving.engines import open_session
 from interlock.serving.rows import frame_of
 from interlock.training.columns import Columns
 
@@ -59,7 +60,7 @@ def export_onnx(pipeline: Any, *, numbers: list[str], categories: list[str], tas
 
 def score_onnx(model: bytes, columns: Columns, task: Task = "binary") -> NDArray[np.float32]:
     """By ONNX Runtime: probability of class 1 (n,), of every class (n, k), or the value (n,)."""
-    return scores_of(task, _run(_open(model), columns, task))
+    return scores_of(task, _run(open_session(model), columns, task))
 
 
 def score_pipeline(pipeline: Any, columns: Columns, task: Task = "binary") -> Floats:
@@ -68,14 +69,6 @@ def score_pipeline(pipeline: Any, columns: Columns, task: Task = "binary") -> Fl
     if task == "regression":
         return np.asarray(pipeline.predict(frame)).reshape(-1)
     return scores_of(task, np.asarray(pipeline.predict_proba(frame)))
-
-
-def _open(model: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _run(session: Any, columns: Columns, task: Task) -> Floats:
@@ -89,7 +82,7 @@ def require_parity(pipeline: Any, model: bytes, columns: Columns, threshold: flo
 
     :class:`GateFailed` when it exceeds 1e-5 or one label flips.
     """
-    worst, flips, session = 0.0, 0, _open(model)
+    worst, flips, session = 0.0, 0, open_session(model)
     for probe in (columns, *damaged(columns)):
         expected, exported = score_pipeline(pipeline, probe, task), scores_of(task, _run(session, probe, task))
         worst = max(worst, _largest_difference(task, expected, exported))

@@ -140,6 +140,7 @@ def test_both_engines_are_equal_and_batch_equals_single(app: App, whole: Model, 
         return [prediction["probability"] for prediction in answer["predictions"]]
 
     assert served(rows) == expected
+    assert served(rows * 8) == expected * 8  # many rows are computed in another way than few
     assert [served([row])[0] for row in rows] == expected
 
 

@@ -29,6 +29,9 @@ REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(GOOD) + GOOD
         ("a chunk size that is no number", HEAD + b"transfer-encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n"),
         ("a chunk longer than it says", HEAD + b"transfer-encoding: chunked\r\n\r\n1\r\n{}{}\r\n0\r\n\r\n"),
         ("a folded header", HEAD + b"a: b\r\n c\r\ncontent-length: 2\r\n\r\n{}"),
+        ("two hosts", HEAD + b"host: y\r\ncontent-length: 2\r\n\r\n{}"),
+        ("no host", b"POST /predict HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}"),
+        ("two hosts of HTTP/1.0", b"GET /health HTTP/1.0\r\nhost: x\r\nhost: y\r\n\r\n"),
         ("a header with NUL", HEAD + b"a: b\x00c\r\ncontent-length: 2\r\n\r\n{}"),
         ("no version", b"POST /predict\r\n\r\n"),
         ("a bad version", b"POST /predict HTTP/9.9\r\n\r\n"),
@@ -97,6 +100,28 @@ def test_a_half_sent_request_is_dropped(live: Any) -> None:
     live.is_well()
 
 
+def test_a_body_refused_before_it_was_sent_ends_the_connection(live: Any) -> None:
+    asking = HEAD + b"expect: 100-continue\r\ncontent-length: 100000000\r\n\r\n"
+    answer = live.raw(asking, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")  # not taken for the body
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    live.is_well()
+
+
+@pytest.mark.parametrize("length", [b"content-length: 100000000\r\n\r\n", b"transfer-encoding: chunked\r\n\r\n"])
+def test_a_body_that_is_too_long_is_answered_once(start: Any, length: bytes) -> None:
+    server = start(INTERLOCK_REQUEST_SECONDS="1")
+    before = server.rss_mb()
+    part = b" " * 1_000_000
+    parts = [b"f4240\r\n%b\r\n" % part if b"chunked" in length else part] * 90  # and never the rest
+    answer = server.raw(HEAD + length, *parts)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    server.is_well()
+    assert server.rss_mb() - before < 40
+
+
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
 def test_an_upgrade_is_ignored(live: Any, upgrade: bytes) -> None:
     asked = b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: %b\r\n\r\n" % upgrade
@@ -156,7 +181,7 @@ def test_a_client_that_takes_no_answer_is_aborted(start: Any, eventually: Callab
         client.settimeout(2)
         client.connect(("127.0.0.1", server.port))
         with pytest.raises((TimeoutError, ConnectionError)):  # never reads
-            client.sendall(asked * 50)
+            client.sendall(asked * 200)  # more than the buffers of both sockets hold
         eventually(lambda: server.metric('interlock_refusals_total{kind="slow reader"}') == 1)
     server.is_well()
 

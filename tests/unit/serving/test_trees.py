@@ -100,6 +100,7 @@ def assert_same(model: bytes, fast: TreesOnly | None) -> None:
     feeds = {name: column.reshape(-1, 1) for name, column in columns_of(INPUTS, rows).items()}
     whole = open_session(model).run(["probabilities"], feeds)[0]
     np.testing.assert_array_equal(fast.score(rows), whole)
+    np.testing.assert_array_equal(fast.score(rows * 60), np.tile(whole, (60, 1)))
     np.testing.assert_array_equal(np.concatenate([fast.score([row]) for row in rows]), whole)
 
 
