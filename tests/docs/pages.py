@@ -8,7 +8,7 @@ title                 what holds it
 none                  bash: our commands and options exist, and a how-to page's are run; yaml: decodes as
                       config, or is a manifest; python: compiles, and what it imports of ours exists
 ``file.name``         as none; where a page is executed, it is written as that file first
-``needs a cloud``     bash: syntax, and our own commands exist; nothing is run
+``needs …``           a cloud, a cluster or Docker; bash: syntax, and our own commands exist; nothing is run
 any other note        as none, and not run where the page is executed: it takes long, or stands for a choice
 ``prints``            (text) where a page is executed: its lines are printed, numbers aside
 ====================  =====================================================================================

@@ -12,7 +12,8 @@ import pytest
 from .pages import ROOT
 
 MKDOCS = ROOT / ".venv" / "docs" / "bin" / "mkdocs"
-pytestmark = pytest.mark.skipif(not MKDOCS.exists(), reason="no .venv/docs: `make docs` builds it")
+READY = ROOT / ".venv" / "docs.stamp"  # written last
+pytestmark = pytest.mark.skipif(not READY.exists(), reason="no .venv/docs: `make docs` builds it")
 LOADED = re.compile(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(https?:)?//|<link\b[^>]*\bhref="(https?:)?//')
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -11,7 +12,8 @@ from interlock.report import wording
 from interlock.report.markup import Content, Html, element, join
 
 BOX_WIDTH, BOX_HEIGHT, GAP, ROW = 216, 44, 20, 76
-LINE_WIDTH, LINE_HEIGHT, LEFT, BOTTOM = 640, 150, 52, 22
+LONGEST_GAP = 1.5  # seconds between neighbours of a line
+LINE_WIDTH, LINE_HEIGHT, LEFT, BOTTOM = 460, 140, 48, 22
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,8 +142,7 @@ def lines_picture(title: str, unit: str, lines: Sequence[Line], since: float, un
     parts.append(element("text", "now", x=str(right), y=str(LINE_HEIGHT - 5), text_anchor="end"))
     for line in lines:
         if line.points:
-            path = "M" + "L".join(at(*point) for point in line.points)
-            parts.append(element("path", d=path, class_=f"line {line.style}"))
+            parts.append(element("path", d=_strokes(line.points, at), class_=f"line {line.style}"))
     said = "; ".join(f"{line.name} {line.points[-1][1]:,.4g} {unit}" for line in lines if line.points) or "no traffic"
     picture = element(
         "svg",
@@ -154,12 +155,23 @@ def lines_picture(title: str, unit: str, lines: Sequence[Line], since: float, un
     return element("figure", element("figcaption", f"{title} ({unit})", class_="over"), picture, class_="live-lines")
 
 
+def _strokes(points: Sequence[tuple[float, float]], at: Callable[[float, float], str]) -> str:
+    """One stroke per stretch of seconds without a gap: over a gap nothing is known. A second alone is a dot."""
+    path, before = "", -math.inf
+    for second, value in points:
+        path += f"L{at(second, value)}" if second - before <= LONGEST_GAP else f"M{at(second, value)}h0"
+        before = second
+    return path
+
+
 def nice_top(value: float) -> float:
-    """The next of 1, 2, 5 times a power of ten; 1 for nothing."""
+    """The next round number whose half is round too: 1, 1.2, 2, 3, 4, 5, 6, 8 times a power of ten; 1 for nothing."""
     if value <= 0:
         return 1.0
-    power: float = 10.0 ** (len(f"{value:.0f}") - 1) if value >= 1 else 10.0 ** -len(f"{1 / value:.0f}")
-    return next(step * power for step in (1, 2, 5, 10, 20, 50, 100) if step * power >= value)
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(
+        round(step * power, 12) for step in (1, 1.2, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * (1 - 1e-9)
+    )
 
 
 def share_bar(shares: Sequence[tuple[str, int, str]]) -> Html:

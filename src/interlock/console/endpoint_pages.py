@@ -45,7 +45,7 @@ def endpoint_page(source: Source, name: str) -> Page:
             Part("lines", _lines(traffic, {version: style for version, _, style in split}, now)),
         ]
     parts = [
-        Part("title", heading(name, kicker="Endpoint")),
+        Part("title", heading(name)),
         Part("standing", join(element("p", link(f"/rollouts/{one.id}", standing(one))) for one in under_way)),
         Part("split", share_bar(split)),
         *numbers,

@@ -49,7 +49,7 @@ def model_page(source: Source, name: str) -> Page:
     model = next((model for model in catalog.models(place) if model.id == name), None)
     if model is None:
         raise InputError(f"there is no model {name}: the list of models has those there are")
-    title = heading(name, kicker="Model", beside=_known_as(model))
+    title = heading(name, beside=_known_as(model))
     parts = [Part("title", title), Part("versions", versions_table(place, name))]
     return Page(title=name, parts=parts, trail=[("/models", "Models")])
 
@@ -115,7 +115,7 @@ def version_page(source: Source, name: str, number: str) -> Page:
         body = join([file, _section(place, msgspec.json.encode(version))])
     except (RegistryError, ContractError) as error:
         report, body = None, element("p", str(error), class_="problem")
-    title = heading(f"{name}, version {number}", kicker="Model version", beside=_aliases(version))
+    title = heading(f"{name}, version {number}", beside=_aliases(version))
     parts = [
         Part("title", title),
         Part("lineage", _lineage(report, version, job, told)),

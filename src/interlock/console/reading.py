@@ -18,9 +18,10 @@ from interlock.console.serving import requests_between
 from interlock.contracts import DataVerdict, Evaluation, GateReport, Manifest, ModelVersion, Place
 from interlock.contracts.file import C
 from interlock.errors import ConfigError, ContractError, EnvironmentProblem, RegistryError
+from interlock.report.from_journal import report_of
 from interlock.report.run import RolloutReport, VersionReport
 from interlock.rollout.history import rollouts
-from interlock.rollout.journal import Entry, RolledBack, Started
+from interlock.rollout.journal import Entry, Started
 from interlock.rollout.state import State, fold
 from interlock.vertex import catalog
 from interlock.vertex.endpoint import endpoint_names
@@ -122,18 +123,8 @@ def rollout_report(place: Place, told: Told, config: Config) -> RolloutReport:
     start, engine = told.start, warehouse(place)
     before = min((stretch.after for stretch in told.state.stretches), default=0)
     until = told.entries[-1].time if told.is_over else time.time()
-    return RolloutReport(
-        title=f"Version {start.candidate_version}",
-        rollout_id=told.id,
-        candidate=start.candidate_version,
-        champion=start.champion_version,
-        outcome=told.outcome,
-        entries=told.entries,
-        strategy=config.strategy,
-        metrics=config.metrics,
-        candidate_requests=requests_between(engine, told.endpoint, start.candidate_deployed, after=before, until=until),
-        seconds_to_restore=next((e.event.seconds for e in told.entries if isinstance(e.event, RolledBack)), None),
-    )
+    answered = requests_between(engine, told.endpoint, start.candidate_deployed, after=before, until=until)
+    return report_of(told.id, told.entries, told.state, config, candidate_requests=answered)
 
 
 def rollout_config(place: Place, told: Told, job: catalog.Job | None) -> Config | None:

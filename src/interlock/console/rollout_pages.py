@@ -44,7 +44,7 @@ def rollout_page(source: Source, id_: str) -> Page:
     job = deployment_job(catalog.jobs(place), told)
     config = rollout_config(place, told, job)
     title = f"{told.endpoint}: version {told.start.candidate_version}"
-    parts = [Part("title", heading(title, kicker="Rollout", beside=state_mark(told.outcome)))]
+    parts = [Part("title", heading(title, beside=state_mark(told.outcome)))]
     if config is None:
         unknown = "The config of this rollout cannot be read: neither its run nor its candidate has it."
         parts += [

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from interlock.console.classification import classification
 from interlock.console.dag import Node, artifact_kinds, graph
 from interlock.console.drawing import Box, graph_picture
 from interlock.console.page import Page, Part, heading, link, nothing
@@ -20,8 +21,9 @@ from interlock.vertex.catalog import Job, Task
 LOG_BYTES = 200_000
 SHOWN_METADATA = 600  # characters; ROC curves and the like are pages long
 INLINE_BYTES = 2_000_000
-_HTML, _MARKDOWN = "system.HTML", "system.Markdown"
-_OPEN = {"system.Metrics", "system.ClassificationMetrics"}  # short, and what one looks for
+LOG_END = 2_000  # characters of a failed task's log that are shown where it failed
+_HTML, _CLASSIFICATION = "system.HTML", "system.ClassificationMetrics"
+_OPEN = {"system.Metrics", _CLASSIFICATION}  # short, and what one looks for
 
 
 def runs_table(jobs: list[Job]) -> Html:
@@ -64,7 +66,7 @@ def run_page(source: Source, id_: str) -> Page:
         Part("title", heading(job.id, kicker=job.pipeline, beside=state_mark(job.state))),
         Part("facts", _facts(job)),
         Part("graph", element("div", graph_picture(nodes, boxes), class_="scroll graph-frame")),
-        Part("tasks", join([element("h2", "Tasks"), *(_task(source, job, task, kinds) for task in job.tasks)])),
+        Part("tasks", join([element("h2", "Tasks"), *(task_section(source, job, task, kinds) for task in job.tasks)])),
         Part("parameters", details("Parameters", _parameters(job.parameters))),
     ]
     done = sum(task.state in {"succeeded", "skipped"} for task in job.tasks)
@@ -98,7 +100,8 @@ def _boxes(job: Job) -> tuple[dict[str, Box], list[Node]]:
     return boxes, nodes
 
 
-def _task(source: Source, job: Job, task: Task, kinds: dict[tuple[str, str], str]) -> Html:
+def task_section(source: Source, job: Job, task: Task, kinds: dict[tuple[str, str], str]) -> Html:
+    """One task: state, error, output parameters, artifacts (``kinds``: their schema by task and name)."""
     base = f"/runs/{job.id}/{task.name}"
     log = element("a", "Log", href=f"{base}/log", aria_label=f"Log of {task.name}")
     parts: list[Content] = [
@@ -107,6 +110,8 @@ def _task(source: Source, job: Job, task: Task, kinds: dict[tuple[str, str], str
     ]
     if task.error:
         parts.append(element("p", code(task.error), class_="problem"))
+    if task.state == "failed" and (end := _end_of_log(source, job, task)):
+        parts.append(details("The end of its log", element("pre", end, tabindex="0", class_="log")))
     if task.outputs:
         pairs = ((element("span", name, class_="quiet"), code(_text(value))) for name, value in task.outputs.items())
         lines = (element("li", name, " ", value) for name, value in pairs)
@@ -116,14 +121,26 @@ def _task(source: Source, job: Job, task: Task, kinds: dict[tuple[str, str], str
     return element("section", *parts, id=f"task-{task.name}", class_="task-section")
 
 
+def _end_of_log(source: Source, job: Job, task: Task) -> str:
+    if source.state is None:
+        return ""
+    try:
+        return read_log(source.state, job, task)[-LOG_END:]
+    except InputError:
+        return ""  # the log's own page says why it is not read
+
+
 def _quiet(text: str) -> Content:
     return element("span", text, class_="quiet") if text else ""
 
 
 def _artifact(source: Source, base: str, artifact: catalog.Artifact, kind: str) -> Html:
     about = element("span", kind.removeprefix("system."), class_="quiet")
-    values = [(name, code(_text(value))) for name, value in sorted(artifact.metadata.items())]
+    drawn = classification(artifact.metadata) if kind == _CLASSIFICATION else {}
+    values = [(name, code(_text(value))) for name, value in sorted(artifact.metadata.items()) if name not in drawn]
     inside: list[Content] = [element("p", code(artifact.uri), class_="reason")]
+    if drawn:
+        inside.append(element("div", *drawn.values(), class_="classification"))
     if values:
         inside.append(facts(values))
     if kind == _HTML and source.state is None and not artifact.uri.startswith(f"gs://{source.place().bucket}/"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from interlock.config import Config
 from interlock.report.run import RolloutReport
-from interlock.rollout.journal import RolledBack, RolloutJournal
-from interlock.rollout.state import fold
+from interlock.rollout.journal import Entry, RolledBack, RolloutJournal
+from interlock.rollout.state import State, fold
 
 
 def rollout_report(engine: sa.Engine, config: Config, rollout_id: str) -> RolloutReport | None:
@@ -16,7 +18,15 @@ def rollout_report(engine: sa.Engine, config: Config, rollout_id: str) -> Rollou
     state = fold(entries)
     if state.started is None:
         return None
-    start = state.started
+    answered = sum(check.candidate.requests for check in (*state.checks, *state.after_promotion))
+    return report_of(rollout_id, entries, state, config, candidate_requests=answered)
+
+
+def report_of(
+    rollout_id: str, entries: Sequence[Entry], state: State, config: Config, *, candidate_requests: int
+) -> RolloutReport:
+    """The same from a journal that has been read: ``state`` is the fold of ``entries``."""
+    start = state.start
     against = f" against {start.champion_version}" if start.champion_version else ""
     return RolloutReport(
         title=f"{config.name}: version {start.candidate_version}{against}",
@@ -24,10 +34,10 @@ def rollout_report(engine: sa.Engine, config: Config, rollout_id: str) -> Rollou
         candidate=start.candidate_version,
         champion=start.champion_version,
         outcome=state.settled.outcome if state.settled else str(state.phase),
-        entries=entries,
+        entries=list(entries),
         strategy=config.strategy,
         metrics=config.metrics,
-        candidate_requests=sum(check.candidate.requests for check in (*state.checks, *state.after_promotion)),
+        candidate_requests=candidate_requests,
         seconds_to_restore=next((e.event.seconds for e in entries if isinstance(e.event, RolledBack)), None),
     )
 

@@ -31,7 +31,7 @@ def _rule_table(caption: str, rules: Sequence[RuleResult]) -> Html:
         (
             rule.gate,
             rule.rule,
-            rule.slice or "all rows",
+            rule.slice or element("span", "all rows", class_="nowrap"),
             wording.short(rule.value),
             wording.short(rule.limit),
             rule_mark(rule),

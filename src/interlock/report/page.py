@@ -22,7 +22,7 @@ def render_report(run: RunReport) -> str:
     told = [
         element(
             "header",
-            element("p", "Interlock run report", class_="kicker"),
+            _kicker("Interlock run report"),
             element("h1", run.title),
             element("p", f"{wording.moment(run.started)}, took {wording.seconds(run.seconds)}", class_="quiet"),
         ),
@@ -40,12 +40,16 @@ def render_report(run: RunReport) -> str:
 
 def render_rollout(rollout: RolloutReport) -> str:
     """One rollout alone."""
-    return document(rollout.title, rollout_section(rollout, [], "rollout", level=1))
+    kicker = f"Rollout {rollout.rollout_id}"
+    if rollout.start is not None:
+        kicker += f" on endpoint {rollout.start.endpoint}, began {wording.moment(rollout.began)}"
+    return document(rollout.title, join([_kicker(kicker), rollout_section(rollout, [], "rollout", level=1)]))
 
 
 def render_version(version: VersionReport) -> str:
     """One training run alone."""
-    return document(version.title, version_section(version, "version", level=1))
+    kicker = f"Training of {version.manifest.name}, config {version.manifest.config_sha256[:12]}"
+    return document(version.title, join([_kicker(kicker), version_section(version, "version", level=1)]))
 
 
 def write_report(run: RunReport, path: Path) -> None:
@@ -73,6 +77,10 @@ def document(title: str, body: Html) -> str:
     ]
     page = element("html", element("head", join(head)), element("body", element("main", body)), lang="en")
     return f"<!doctype html>\n{page}\n"
+
+
+def _kicker(text: str) -> Html:
+    return element("p", text, class_="kicker")
 
 
 def _verdicts(told: list[Headline]) -> Html:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
+from interlock.config import Metric, Strategy
 from interlock.report import wording
 from interlock.report.headline import rollout_headline
-from interlock.report.markup import Html, code, details, element, facts, figure, join, mark, table
+from interlock.report.markup import Content, Html, code, details, element, facts, figure, join, mark, table
 from interlock.report.rollout_picture import rollout_picture
 from interlock.report.run import RolloutReport, VersionReport
 from interlock.report.shadow_section import shadow_checks, shadow_section
 from interlock.report.timeline import decisions, looks
 from interlock.report.trajectory import Point, compared, trajectory
+from interlock.rollout.journal import Started
 
 
 def rollout_section(rollout: RolloutReport, versions: list[VersionReport], name: str, level: int = 3) -> Html:
@@ -29,6 +33,8 @@ def rollout_section(rollout: RolloutReport, versions: list[VersionReport], name:
         parts.append(details("Checks: counts and e-values", _check_table(rollout, points)))
     if any(True for _ in looks(rollout)):
         parts.append(details("Every look at the evidence", _look_table(rollout)))
+    if rollout.start is not None:
+        parts.append(details("Provenance", _provenance(rollout, rollout.start)))
     return element("section", *parts, id=name)
 
 
@@ -101,6 +107,31 @@ def _plan(rollout: RolloutReport) -> Html:
             ),
         ]
     )
+
+
+def _provenance(rollout: RolloutReport, start: Started) -> Html:
+    """What was compared where, by which plan and metrics: enough to compute the decisions again from the checks."""
+    began, ended = rollout.entries[0].time, rollout.entries[-1].time
+
+    def deployed(version: str, id_: str) -> Content:
+        return join([f"version {version}, deployed as ", code(id_)], "") if version else "none"
+
+    pairs: list[tuple[str, Content]] = [
+        ("Rollout", code(rollout.rollout_id)),
+        ("Endpoint", start.endpoint),
+        ("Candidate", deployed(start.candidate_version, start.candidate_deployed)),
+        ("Champion", deployed(start.champion_version, start.champion_deployed)),
+        ("First entry of the journal", wording.moment(began)),
+        ("Last entry", f"{wording.moment(ended)}, number {rollout.entries[-1].number}"),
+    ]
+    plan = {"strategy": _set(rollout.strategy), "metrics": [_set(metric) for metric in rollout.metrics]}
+    text = msgspec.json.format(msgspec.json.encode(plan)).decode()
+    return join([facts(pairs), element("pre", text, tabindex="0")])
+
+
+def _set(section: Strategy | Metric) -> dict[str, object]:
+    """What a section of the config says, without what it leaves empty."""
+    return {key: value for key, value in msgspec.to_builtins(section).items() if value not in (None, "", [], {})}
 
 
 def _check_table(rollout: RolloutReport, points: Sequence[Point]) -> Html:

@@ -70,12 +70,17 @@ def decisions(rollout: RolloutReport) -> list[Happening]:
     """Every move and every decision; looks that only held are left to :func:`looks`."""
     found: list[Happening] = []
     percent, reason, deployed = 0, "", ""
+    quarantined: set[str] = set()
     for entry in rollout.entries:
         match entry.event:
             case Started(candidate_deployed=deployed, traffic=traffic):
                 percent = traffic.get(deployed, 0)
             case TrafficSet(traffic=traffic) | Aborted(traffic=traffic):
                 percent = traffic.get(deployed, 0)
+            case Quarantined(version=version) if version in quarantined:
+                continue  # settling makes sure of it once more: no news
+            case Quarantined(version=version):
+                quarantined.add(version)
             case _:
                 pass
         happening = _happening(entry, entry.time - rollout.began, percent, reason)

@@ -52,8 +52,15 @@ def test_lines_without_traffic_say_so():
     assert "no traffic" in lines_picture("Requests", "per second", [], 0, 10)
 
 
+def test_a_line_does_not_bridge_seconds_of_which_nothing_is_known():
+    points = [(0.0, 1.0), (1.0, 2.0), (5.0, 2.0)]
+    root = ET.fromstring(lines_picture("Latency", "ms", [Line(name="1", style="x", points=points)], 0, 5))
+    path = next(path.get("d") for path in root.iter("path"))
+    assert (path.count("M"), path.count("L"), path.count("h0")) == (2, 1, 2)
+
+
 @pytest.mark.parametrize(
-    ("value", "top"), [(0, 1), (0.7, 1), (3, 5), (10, 10), (11, 20), (1234, 2000), (0.034, 0.05), (0.2, 0.2)]
+    ("value", "top"), [(0, 1), (0.7, 0.8), (3, 3), (10, 10), (11, 12), (2734, 3000), (0.034, 0.04), (0.2, 0.2)]
 )
 def test_axes_end_at_round_numbers(value, top):
     assert nice_top(value) == pytest.approx(top)

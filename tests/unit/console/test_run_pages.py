@@ -3,7 +3,7 @@
 import pytest
 
 from interlock.console.reading import Source
-from interlock.console.run_pages import LOG_BYTES, read_log, runs_table
+from interlock.console.run_pages import LOG_BYTES, LOG_END, read_log, runs_table, task_section
 from interlock.errors import InputError
 from interlock.vertex.catalog import Job, Task
 
@@ -55,6 +55,21 @@ def test_a_link_out_of_the_state_folder_is_not_followed(tmp_path):
     (state / "a.log").symlink_to(tmp_path / "secret")
     with pytest.raises(InputError, match="outside"):
         read_log(state, job(), Task(name="a", state="failed", log=str(state / "a.log")))
+
+
+def test_a_task_that_failed_shows_the_end_of_its_log(tmp_path):
+    (tmp_path / "a.log").write_text("first" + "x" * LOG_END + "<b>last</b>")
+    shown = task_section(source(tmp_path), job(), Task(name="a", state="failed", log=str(tmp_path / "a.log")), {})
+    assert "&lt;b&gt;last" in shown
+    assert "first" not in shown
+
+
+@pytest.mark.parametrize(("state", "log"), [("failed", "/etc/passwd"), ("succeeded", "a.log"), ("failed", "none.log")])
+def test_no_other_log_is_shown_among_the_tasks(tmp_path, state, log):
+    (tmp_path / "a.log").write_text("fitted")
+    shown = task_section(source(tmp_path), job(), Task(name="a", state=state, log=str(tmp_path / log)), {})
+    assert "end of its log" not in shown
+    assert "Log of a" in shown
 
 
 def test_names_of_runs_are_text():

@@ -237,6 +237,16 @@ def test_parts_are_pages_of_their_own(rolled_back: RolloutReport, run: RunReport
         assert "http" not in text.replace("http-equiv", "")
 
 
+def test_a_rollout_alone_says_what_was_compared_where_and_by_which_plan(rolled_back: RolloutReport) -> None:
+    text = Page(render_rollout(rolled_back)).text
+    start = rolled_back.start
+    assert start is not None
+    assert f"Rollout {rolled_back.rollout_id} on endpoint {start.endpoint}, began " in text
+    assert f"version {start.champion_version}, deployed as {start.champion_deployed}" in text
+    assert f'"alpha": {rolled_back.strategy.alpha}' in text
+    assert text.count(f"version {start.candidate_version} quarantined") == 1
+
+
 def test_a_version_without_slices_or_anomalies_is_drawn(run: RunReport) -> None:
     version = run.versions[0]
     measures = [m for m in version.evaluation.measures if not m.slice]
