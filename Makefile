@@ -4,7 +4,7 @@ PYTHON_ML := .venv/ml/bin/python
 # Several test files at a time, each in one process; the long ones stand first and most wait for processes of their own.
 PYTEST := $(PYTHON_ML) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check unit contract end-to-end images test-containers test-browser screenshots docs reference fix compile golden local-build docker-client on-host push-images push-templates submit-training submit-deployment release-check kind-up kind-run kind-open kind-down sbom audit terraform lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak bench-monitoring clean
+.PHONY: help setup run test check unit contract end-to-end images pin-bases test-containers test-browser screenshots docs reference fix compile golden local-build docker-client on-host push-images push-templates submit-training submit-deployment release-check kind-up kind-run kind-open kind-down sbom audit terraform lock bench-pipeline bench-gates bench-emulator bench-data bench-rollout bench-crash bench-switch bench-serving bench-soak bench-monitoring clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,8 +41,11 @@ end-to-end: setup ## The command line as a person uses it: the main job, bad inp
 	@deploy/environment.sh dev
 	@$(PYTEST) -q tests/components tests/pipelines tests/e2e tests/docs
 
-images: ## Build the container images (BASE_IMAGE, BUILD_IMAGE, REPOSITORY; needs Docker)
+images: ## Build the container images (BASE_IMAGE, BUILD_IMAGE, REPOSITORY, CACHE; needs Docker)
 	@deploy/images/build.sh
+
+pin-bases: ## Write the digests of the public base images beside their tags (needs Docker and a network)
+	@deploy/images/pin.sh
 
 test-containers: setup ## The images, the pipelines and a rollout in real containers, where a Docker daemon answers (needs `make images`)
 	@deploy/environment.sh dev
@@ -76,9 +79,9 @@ compile: setup ## Compile the pipelines into build/templates; red when deploy/te
 golden: setup ## Accept what the pipelines compile to: write deploy/templates
 	@.venv/ml/bin/interlock compile --kubernetes deploy/templates/kubernetes.yaml --output deploy/templates
 
-local-build: setup ## Run a Cloud Build file here: FILE=cloudbuild.yaml STEPS="check unit"
+local-build: setup ## Run a Cloud Build file here: FILE=cloudbuild.yaml STEPS="check unit" SUBSTITUTIONS="_NAME=VALUE"
 	@deploy/environment.sh dev
-	@$(PYTHON_ML) deploy/cloudbuild/local_build.py $(or $(FILE),cloudbuild.yaml) $(if $(STEPS),--steps $(STEPS))
+	@$(PYTHON_ML) deploy/cloudbuild/local_build.py $(or $(FILE),cloudbuild.yaml) $(if $(STEPS),--steps $(STEPS)) $(if $(SUBSTITUTIONS),--substitutions $(SUBSTITUTIONS))
 
 docker-client: ## A Docker client, where a build step has none
 	@deploy/cloudbuild/docker-client.sh
@@ -99,10 +102,10 @@ submit-training: setup ## Submit training on Google Cloud (PROJECT, REGION, BUCK
 submit-deployment: setup ## Submit the deployment pipeline on Google Cloud (also TEMPLATE)
 	@deploy/cloudbuild/submit.sh deployment
 
-release-check: ## Whether TAG, pyproject.toml and CHANGELOG.md name the same version
+release-check: ## Whether TAG, pyproject.toml and CHANGELOG.md name the same version, and the bases are digests
 	@deploy/cloudbuild/release-check.sh
 
-sbom: setup ## Bills of material (CycloneDX) of every lock and environment, into build/sbom
+sbom: setup ## Bills of material (CycloneDX) of every lock, environment and image, into build/sbom
 	@deploy/environment.sh tools
 	@deploy/supply-chain/sbom.sh
 

@@ -1,7 +1,8 @@
 """Run a Cloud Build file on this machine: ``local_build.py cloudbuild.yaml [--dry-run] [--steps check unit]``.
 
 The steps' verbs run one after another in an order that ``waitFor`` allows. A verb that needs Google Cloud is replaced
-by its name and what it would do; one that needs Docker is left out, and said to be, where no daemon answers.
+by its name and what it would do; one that needs Docker is left out, and said to be, where no daemon answers. No layers
+are taken from the project's cache: a laptop need not be logged in.
 """
 
 import argparse
@@ -50,12 +51,12 @@ def substituted(text: str, values: Mapping[str, str]) -> str:
 def values_of(build: Mapping[str, Any]) -> dict[str, str]:
     """Declared substitutions, and stand-ins for those that Cloud Build gives."""
     given = {"PROJECT_ID": "demo-project", "COMMIT_SHA": "0" * 40, "BRANCH_NAME": "local", "TAG_NAME": "v0.0.0"}
-    return given | dict(build.get("substitutions", {}))
+    return given | dict(build.get("substitutions", {})) | {"_CACHE": ""}
 
 
-def run(build: Mapping[str, Any], *, only: Sequence[str], dry: bool) -> int:
-    """Exit code of the first verb that fails, else 0."""
-    values = values_of(build)
+def run(build: Mapping[str, Any], *, chosen: Mapping[str, str], only: Sequence[str], dry: bool) -> int:
+    """Exit code of the first verb that fails, else 0. Substitutions in ``chosen`` win over declared ones."""
+    values = values_of(build) | chosen
     docker = dry or subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
     for step in in_order(build["steps"]):
         name, verbs = step["id"], step["args"]
@@ -82,12 +83,16 @@ def main() -> int:
     parser.add_argument("file", type=Path, nargs="?", default=ROOT / "cloudbuild.yaml")
     parser.add_argument("--dry-run", action="store_true", help="print what every verb would do, run nothing")
     parser.add_argument("--steps", nargs="*", default=[], help="only these steps, by id")
+    parser.add_argument("--substitutions", nargs="*", default=[], metavar="_NAME=VALUE", help="in place of the file's")
     options = parser.parse_args()
     build = yaml.safe_load(options.file.read_text())
+    chosen = dict(pair.partition("=")[::2] for pair in options.substitutions)
+    if undeclared := set(chosen) - set(values_of(build)):
+        parser.error(f"{options.file} has no substitution {', '.join(sorted(undeclared))}")
     unknown = set(options.steps) - {step["id"] for step in build["steps"]}
     if unknown:
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(s['id'] for s in build['steps'])}")
-    return run(build, only=options.steps, dry=options.dry_run)
+    return run(build, chosen=chosen, only=options.steps, dry=options.dry_run)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # Push what `make images` built, and write down by which digest the registry knows it.
 #
-# From the environment: REPOSITORY (such as europe-docker.pkg.dev/project/interlock), TAG, and CACHE_TO, a repository
-# where the tag `cache` may move, for the next build's CACHE_FROM. Writes build/images.yaml, lines of
-# NAME: REFERENCE@sha256:DIGEST, for `interlock compile --images`.
+# From the environment: REPOSITORY (such as europe-docker.pkg.dev/project/interlock) and TAG. Writes build/images.yaml,
+# lines of NAME: REFERENCE@sha256:DIGEST, for `interlock compile --images`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -27,11 +26,5 @@ for name in interlock-ml interlock-data interlock-serve interlock-emulator; do
     { echo "push-images: the registry gave no digest for $reference" >&2; exit 1; }
   echo "$name: $digest" >>"$written"
   echo "push-images: $digest"
-  if [ -n "${CACHE_TO:-}" ]; then
-    docker tag "$name:$version" "$CACHE_TO/$name:cache"
-    # A build without a cache is slow, not wrong.
-    docker push --quiet "$CACHE_TO/$name:cache" >/dev/null ||
-      echo "push-images: $CACHE_TO takes no cache; the next build starts afresh"
-  fi
 done
 cp "$written" build/images.yaml

@@ -2,8 +2,9 @@
 # Build the images: deploy/images/build.sh [TARGET...]
 #
 # From the environment: BASE_IMAGE and BUILD_IMAGE (see the Dockerfile), PIP_CONFIG_FILE and UV_CONFIG_FILE (where the
-# packages come from), REPOSITORY (a prefix, such as europe-docker.pkg.dev/project/interlock), CACHE_FROM (such a prefix:
-# layers that are there in an image with the tag `cache` are not built again).
+# packages come from), REPOSITORY (a prefix, such as europe-docker.pkg.dev/project/interlock), CACHE: where the layers of
+# every stage are kept from one build to the next, a repository whose tags may move, or a folder (/…). The daemon's own
+# builder cannot write such a cache, so one in a container does, unless BUILDX_BUILDER names another.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -31,13 +32,24 @@ done
 [ -z "${PIP_CONFIG_FILE:-}" ] || arguments+=(--secret "id=pip,src=$PIP_CONFIG_FILE")
 [ -z "${UV_CONFIG_FILE:-}" ] || arguments+=(--secret "id=uv,src=$UV_CONFIG_FILE")
 
+if [ -n "${CACHE:-}" ]; then
+  export BUILDX_BUILDER=${BUILDX_BUILDER:-interlock}
+  [ "$BUILDX_BUILDER" != interlock ] || "$client" buildx inspect >/dev/null 2>&1 ||
+    "$client" buildx create --name interlock --driver docker-container \
+      --driver-opt image=moby/buildkit:buildx-stable-1 >/dev/null
+fi
+
 for target in "${targets[@]}"; do
   image=${REPOSITORY:+$REPOSITORY/}interlock-$target:$version
   started=$SECONDS
   log=$(mktemp)
   cache=()
-  [ -z "${CACHE_FROM:-}" ] ||
-    cache=(--cache-from "$CACHE_FROM/interlock-$target:cache" --build-arg BUILDKIT_INLINE_CACHE=1)
+  case ${CACHE:-} in
+    "") ;;
+    /*) cache=("type=local,src=$CACHE/$target" "type=local,dest=$CACHE/$target,mode=max") ;;
+    *) cache=("type=registry,ref=$CACHE/interlock-$target:cache" "type=registry,ref=$CACHE/interlock-$target:cache,mode=max,ignore-error=true") ;;
+  esac
+  [ ${#cache[@]} = 0 ] || cache=(--cache-from "${cache[0]}" --cache-to "${cache[1]}" --load)
   if ! DOCKER_BUILDKIT=1 "$client" build --progress plain --file deploy/images/Dockerfile --target "$target" \
     --tag "$image" "${arguments[@]}" "${cache[@]}" . >"$log" 2>&1; then
     tail -30 "$log" >&2

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=deploy/kind/cluster.sh
 . deploy/kind/cluster.sh
-need docker kind kubectl openssl
+need docker kind kubectl openssl git # kubectl fetches Kubeflow Pipelines by git
 
 images=()
 for target in ml data serve emulator; do

@@ -90,7 +90,8 @@ resource "google_cloudbuild_trigger" "tag" {
   filename        = "deploy/cloudbuild/release.yaml"
 
   substitutions = {
-    _REGION = var.region
+    _REGION          = var.region
+    _ARTIFACT_BUCKET = google_storage_bucket.artifacts.name
   }
 
   repository_event_config {

@@ -51,7 +51,7 @@ locals {
   # The client looks at the bucket before it submits a job: that is what legacyBucketReader is for.
   bucket_roles = {
     ci         = ["roles/storage.objectCreator", "roles/storage.legacyBucketReader"]
-    release    = ["roles/storage.legacyBucketReader"]
+    release    = ["roles/storage.objectCreator", "roles/storage.legacyBucketReader"]
     training   = ["roles/storage.objectUser"]
     deployment = ["roles/storage.objectUser"]
     monitoring = ["roles/storage.objectUser"]

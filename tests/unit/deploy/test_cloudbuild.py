@@ -19,10 +19,10 @@ GIVEN = {"PROJECT_ID", "COMMIT_SHA", "BRANCH_NAME", "TAG_NAME"}
 ACCOUNT = {"cloudbuild.yaml": "ci", "pr.yaml": "pr", "promote.yaml": "release", "release.yaml": "release"}
 PROOF = ["check", "unit", "contract", "images", "test-containers", "compile", "end-to-end"]
 STEPS = {
-    "cloudbuild.yaml": ["setup", *PROOF, "push-images", "push-templates", "submit-training"],
+    "cloudbuild.yaml": ["setup", *PROOF, "sbom", "push-images", "push-templates", "submit-training"],
     "pr.yaml": ["setup", *PROOF],
     "promote.yaml": ["setup", "submit-deployment"],
-    "release.yaml": ["release-check", "setup", *PROOF, "push-images", "push-templates"],
+    "release.yaml": ["release-check", "setup", *PROOF, "sbom", "push-images", "push-templates"],
 }
 GOOGLE_CLOUD = {"push-images", "push-templates", "submit-training", "submit-deployment"}
 

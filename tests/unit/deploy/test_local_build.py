@@ -66,6 +66,15 @@ def test_a_verb_runs_and_a_failing_one_ends_the_build(tmp_path):
     assert f"tag 'v9.9.9' is not v{VERSION}" in done.stderr
 
 
+def test_substitutions_can_be_given(tmp_path):
+    """A laptop's own base image, say; one that the file does not have is a mistake."""
+    path = written(tmp_path, step("release-check", "release-check", env=["TAG=${_TAG}"]))
+    assert "tag 'v1.2.3' is not" in run(path, "--substitutions", "_TAG=v1.2.3").stderr
+    done = run(path, "--substitutions", "_BASE=here")
+    assert done.returncode == 2
+    assert "has no substitution _BASE" in done.stderr
+
+
 def test_steps_may_be_chosen_and_unknown_ones_are_refused():
     assert "make check" not in run("--dry-run", "--steps", "unit").stdout
     done = run("--steps", "nothing")
