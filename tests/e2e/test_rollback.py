@@ -110,6 +110,19 @@ def test_a_quarantined_version_must_be_lifted_first(ground, canary):
     is_back(ground, "2")
 
 
+def test_lifting_does_not_silently_take_the_place_of_one_that_waits(ground, canary):
+    rollback.roll_back(ground.place, ground.config, "ordered")
+    waiting = ground.upload("sound").version
+    ground.registry.set_alias(waiting, "staging")
+    with pytest.raises(RegistryError, match=f"version {waiting} of stage waits in staging.*--replace-staging"):
+        rollback.lift(ground.place, ground.config, "2")
+    assert ground.registry.version_with("quarantined-2") == "2"
+    assert ground.registry.version_with("staging") == waiting
+    rollback.lift(ground.place, ground.config, "2", replace_staging=True)
+    assert ground.registry.version_with("quarantined-2") is None
+    assert ground.registry.version_with("staging") == "2"
+
+
 def test_approval_reaches_the_rollout_that_waits(ground, canary):
     assert approve(ground.place, ground.config, "ann") == 0
     assert canary.state().approved == {0}

@@ -14,6 +14,7 @@ from rich.table import Table
 from interlock.config import Config, Metric, load_config
 from interlock.errors import InputError
 from interlock.local import stack
+from interlock.progress import Progress
 from interlock.rollout.counts import Sample
 from interlock.rollout.history import rollouts
 from interlock.rollout.journal import Settled, Started
@@ -45,7 +46,10 @@ def run(
         engine = open_warehouse(stack.require_place(state).warehouse)
         history, seen = recent(engine, parsed)
         requests_per_second, source = requests_per_second or seen, "the latest requests to the version in production"
-    plan = simulate(parsed.strategy, parsed.metrics, history, requests_per_second=requests_per_second, runs=runs)
+    with Progress(sys.stderr) as say:
+        plan = simulate(
+            parsed.strategy, parsed.metrics, history, requests_per_second=requests_per_second, runs=runs, say=say
+        )
     if as_json:
         sys.stdout.write(msgspec.json.encode(plan).decode() + "\n")
         return
@@ -53,7 +57,9 @@ def run(
 
 
 def declared(config: Config, rates: Sequence[str]) -> dict[str, Sample]:
-    """Samples from NAME=VALUE: a rate, or a mean cost made in equal parts of the two mistakes."""
+    """Samples from NAME=VALUE: a rate, as a person says it (conversion: of the good ones); a mean cost, made in equal
+    parts of the two mistakes; or a mean amount, made of 0 and the cap, which is the hardest case.
+    """
     values: dict[str, float] = {}
     for text in rates:
         name, _, value = text.partition("=")
@@ -70,18 +76,21 @@ def declared(config: Config, rates: Sequence[str]) -> dict[str, Sample]:
 
 
 def _declared(config: Config, metric: Metric, value: float) -> Sample:
-    if metric.value != "cost":
+    if not metric.is_mean:
         if not 0 <= value <= 1:
             raise InputError(f"--rate {metric.name}={value:g}: a rate is between 0 and 1")
-        bad = round(value * DECLARED_N)
+        bad = round((1 - value if metric.up else value) * DECLARED_N)
         return Sample(n=DECLARED_N, nonzero=bad, total=float(bad), squares=float(bad), levels={1.0: bad})
     prices = [price for price in (config.cost.false_positive, config.cost.false_negative) if price > 0]
+    if metric.value == "amount" and metric.cap is not None:
+        prices = [metric.cap]
     capped = [float(min(price, metric.cap or price)) for price in prices]
     levels: dict[float, int] = {}
     for price in capped:
         levels[price] = levels.get(price, 0) + round(value * DECLARED_N / len(capped) / price)
     if sum(levels.values()) > DECLARED_N:
-        raise InputError(f"--rate {metric.name}={value:g}: above what the mistakes can cost ({max(capped):g} each)")
+        most = f"the cap {max(capped):g}" if metric.up else f"what the mistakes can cost ({max(capped):g} each)"
+        raise InputError(f"--rate {metric.name}={value:g}: above {most}")
     return Sample(
         n=DECLARED_N,
         nonzero=sum(levels.values()),

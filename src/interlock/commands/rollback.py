@@ -11,14 +11,22 @@ from interlock.config import load_config
 
 
 def run(
-    config: Path, state: Path, *, reason: str, to: str, lift: str, console: Console, place: Path | None = None
+    config: Path,
+    state: Path,
+    *,
+    reason: str,
+    to: str,
+    lift: str,
+    console: Console,
+    replace_staging: bool = False,
+    place: Path | None = None,
 ) -> None:
     """Back to the version before, or to ``to``; with ``lift`` only end that version's quarantine."""
     from interlock.vertex import rollback
 
     where, parsed = chosen_place(state, place), load_config(config)
     if lift:
-        rollback.lift(where, parsed, lift)
+        rollback.lift(where, parsed, lift, replace_staging=replace_staging)
         console.print(f"version {lift} is no longer quarantined; it has alias staging")
         return
     outcome = rollback.roll_back(where, parsed, reason, to=to)

@@ -65,7 +65,7 @@ def _numbers(checks: Sequence[ShadowCheck], found: Comparison | None) -> list[tu
         pairs += [
             ("Decisions changed", f"{wording.count(found.flips)}, {found.flips / (sent - failed):.2%}"),
             ("Scores apart, mean", wording.number(found.distance)),
-            ("Latency, mean", f"candidate {found.candidate_ms:.2f} ms, champion {found.champion_ms:.2f} ms"),
+            ("Latency, mean", f"candidate {found.candidate_ms:.2f} ms, champion {_milliseconds(found.champion_ms)}"),
         ]
     costs = pooled_costs(checks)
     if known := sum(costs.values()):
@@ -78,6 +78,10 @@ def _numbers(checks: Sequence[ShadowCheck], found: Comparison | None) -> list[tu
         )
         pairs.append(("Calibration: mean score", about))
     return pairs
+
+
+def _milliseconds(mean: float | None) -> str:
+    return "not logged" if mean is None else f"{mean:.2f} ms"
 
 
 def _caption(rollout: RolloutReport) -> Html:

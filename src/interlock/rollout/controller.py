@@ -81,8 +81,8 @@ class Rollout(Shadowing):
         if step > 0 and step - 1 not in state.passed:
             raise EvidenceError(f"step {step - 1} has not passed: judge it before shifting to step {step}")
         while step not in state.step_began and frozen(self.strategy.freeze, self.ports.clock.now()):
-            self.ports.clock.sleep(self.strategy.check_seconds)
-            if outcome := self._over(self.state()):
+            self._wait(state, step - 1)
+            if outcome := self._over(state := self.state()) or self._judge_again(state, step - 1):
                 return f"rollout is over ({outcome}): traffic not touched"
         weight, start = self.strategy.steps[step].weight, state.start
         if step in state.step_began:
@@ -110,8 +110,7 @@ class Rollout(Shadowing):
                     raise
                 if self._dead_too_long(state, step):
                     return self._roll_back(str(problem), forced=False, state=state)
-            age = self.ports.clock.now() - state.step_began.get(step, self.ports.clock.now())
-            self.ports.clock.sleep(max(self.strategy.check_seconds, PATIENCE * age))
+            self._wait(state, step)
 
     def promote(self) -> Outcome:
         """All traffic but the holdback, and ``production``, to the candidate; the champion becomes ``previous``."""
@@ -123,6 +122,8 @@ class Rollout(Shadowing):
         if start.champion_deployed and passed < steps:
             raise EvidenceError(f"{passed} of {steps} steps passed: not promoted; judge every step first")
         if state.phase is Phase.RUNNING:
+            if start.champion_deployed and (outcome := self._wait_to_promote()):
+                return outcome
             self.ports.journal.append(Promoting())
             state = self.state()
         kept = self.strategy.holdback if start.champion_deployed else 0
@@ -209,6 +210,44 @@ class Rollout(Shadowing):
         if decision.action is Action.ROLL_BACK:
             return self._roll_back(decision.verdict.reason, forced=False, state=state)
         return Outcome.CONTINUE if decision.action is Action.CONTINUE else None
+
+    def _judge_again(self, state: State, step: int) -> Outcome | None:
+        """A step that has passed, and whose traffic stays on while the next one waits; None if nothing speaks
+        against it.
+        """
+        if step < 0:
+            return None
+        decision = self._look(state, step)
+        if decision.action is not Action.ROLL_BACK:
+            return None
+        return self._roll_back(decision.verdict.reason, forced=False)
+
+    def _wait_to_promote(self) -> Outcome | None:
+        """Until no freeze and no missing agreement is in the way; how the rollout ended if it did meanwhile.
+
+        A plan with steps has its agreement by now; one without asks for it here.
+        """
+        last, since = len(self.strategy.steps) - 1, self.ports.clock.now()
+        while True:
+            state, now = self.state(), self.ports.clock.now()
+            if outcome := self._over(state):
+                return outcome
+            reason = waits_for(self.strategy, max(last, 0), state.approved, now)
+            if not reason:
+                return None
+            if outcome := self._judge_again(state, last):
+                return outcome
+            since = now if frozen(self.strategy.freeze, now) else since
+            if now - since >= self.strategy.approval_seconds:
+                unanswered = f"{now - since:.0f} s >= {self.strategy.approval_seconds:g} s; waits for {reason}"
+                return self._roll_back(unanswered, forced=False)
+            self._wait(state, last)
+
+    def _wait(self, state: State, step: int) -> None:
+        """Until it is worth looking at ``step`` again."""
+        now = self.ports.clock.now()
+        age = now - state.step_began.get(step, now)
+        self.ports.clock.sleep(max(self.strategy.check_seconds, PATIENCE * age))
 
     def _dead_too_long(self, state: State, step: int) -> bool:
         seconds = self.ports.clock.now() - state.step_began[step]

@@ -13,6 +13,7 @@ from interlock.rollout.journal import (
     Ordered,
     Promoted,
     RolledBack,
+    RollingBack,
     RolloutJournal,
     Settled,
     Started,
@@ -39,7 +40,7 @@ def open_rollouts(engine: sa.Engine, endpoint: str) -> list[str]:
     found = []
     for id_, entries in rollouts(engine, endpoint):
         settled = [k for k, entry in enumerate(entries) if isinstance(entry.event, Settled)]
-        if not settled or any(entry.event.__struct_config__.tag == "rolling_back" for entry in entries[settled[-1] :]):
+        if not settled or any(isinstance(entry.event, RollingBack) for entry in entries[settled[-1] :]):
             found.append(id_)
     return found
 

@@ -36,7 +36,8 @@ class ShadowCheck(msgspec.Struct, frozen=True, kw_only=True):
 
     ``sent`` requests, of which ``failed`` got no answer; ``flips`` answers with another decision. Sums over the
     answered ones: ``distance`` of the scores, ``candidate_ms`` and ``champion_ms`` (the former as the shadow's caller
-    saw it). ``cells``: costs of the rows with an outcome. ``slices``: ``column=value`` -> [answered, flips].
+    saw it; the latter None where the log has no latencies, as Vertex AI's own). ``cells``: costs of the rows with an
+    outcome. ``slices``: ``column=value`` -> [answered, flips].
     ``scores``: sums of champion's score, candidate's score and outcome over the rows with an outcome.
     """
 
@@ -47,7 +48,7 @@ class ShadowCheck(msgspec.Struct, frozen=True, kw_only=True):
     flips: int = 0
     distance: float = 0.0
     candidate_ms: float = 0.0
-    champion_ms: float = 0.0
+    champion_ms: float | None = 0.0
     cells: list[Cell] = []
     slices: dict[str, list[int]] = {}
     scores: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -66,16 +67,16 @@ class ShadowCheck(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """How the answers of a shadow compare, over all its checks.
 
-    ``distance``: mean absolute difference of the scores. ``*_ms``: mean latency. ``*_bias``: mean score minus share
-    of outcomes that are 1, None without outcomes. ``slices``: ``column=value`` -> (answered, changed decisions),
-    the largest share of changed ones first.
+    ``distance``: mean absolute difference of the scores. ``*_ms``: mean latency, None where unknown. ``*_bias``:
+    mean score minus share of outcomes that are 1, None without outcomes. ``slices``: ``column=value`` -> (answered,
+    changed decisions), the largest share of changed ones first.
     """
 
     sent: int
     failed: int
     flips: int
     distance: float
-    champion_ms: float
+    champion_ms: float | None
     candidate_ms: float
     champion_bias: float | None
     candidate_bias: float | None
@@ -89,7 +90,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
             parts.append(f"most in {name} ({flips} of {rows})")
         if self.champion_bias is not None:
             parts.append(f"scores above outcomes by {self.candidate_bias:+.3g} vs {self.champion_bias:+.3g}")
-        parts.append(f"{self.candidate_ms:.3g} ms vs {self.champion_ms:.3g} ms")
+        theirs = "unknown" if self.champion_ms is None else f"{self.champion_ms:.3g} ms"
+        parts.append(f"{self.candidate_ms:.3g} ms vs {theirs}")
         return "; ".join(parts)
 
 
@@ -98,6 +100,7 @@ def compared(checks: Sequence[ShadowCheck]) -> Comparison | None:
     answered = sum(check.answered for check in checks)
     if not answered:
         return None
+    logged_ms = [check.champion_ms for check in checks if check.champion_ms is not None]
     known = sum(check.with_outcome for check in checks)
     champion, candidate, truth = (sum(check.scores[i] for check in checks) for i in range(3))
     slices: dict[str, tuple[int, int]] = {}
@@ -110,7 +113,7 @@ def compared(checks: Sequence[ShadowCheck]) -> Comparison | None:
         failed=sum(check.failed for check in checks),
         flips=sum(check.flips for check in checks),
         distance=sum(check.distance for check in checks) / answered,
-        champion_ms=sum(check.champion_ms for check in checks) / answered,
+        champion_ms=sum(logged_ms) / answered if len(logged_ms) == len(checks) else None,
         candidate_ms=sum(check.candidate_ms for check in checks) / answered,
         champion_bias=(champion - truth) / known if known else None,
         candidate_bias=(candidate - truth) / known if known else None,

@@ -19,18 +19,22 @@ import numpy.typing as npt
 
 from interlock.config import Metric, Strategy
 from interlock.errors import InputError
+from interlock.progress import Say, silent
 from interlock.rollout import evidence
 from interlock.rollout.counts import Sample
 from interlock.rollout.evidence import Floats, Levels, Prior, Strata
+from interlock.rollout.plan_warnings import impossible, unlikely
 
 GROWTH = 1.15
 EFFECTS = (0.05, 0.1, 0.2, 0.5)
 DETECTABLE = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0)
 POWER = 0.8
+LEAST = 1e-9  # for what must not be 0
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """Of all rollouts with one ``effect`` (0.1 = business metrics 10 % worse): shares, and medians of those.
+    """Of all rollouts with one ``effect`` (0.1 = business metrics 10 % worse: 10 % more cost, or 10 % less revenue):
+    shares, and medians of those.
 
     ``undecided`` came to a deadline without a verdict. ``exposed``: mean candidate requests before the end.
     """
@@ -67,6 +71,7 @@ def simulate(
     requests_per_second: float,
     runs: int = 200,
     seed: int = 1,
+    say: Say = silent,
 ) -> Plan:
     """Simulate ``strategy``. ``history``: the champion's recent counts by metric."""
     if not strategy.steps:
@@ -74,9 +79,9 @@ def simulate(
     for metric in metrics:
         if history.get(metric.name, Sample()).n == 0:
             raise InputError(f"metric {metric.name} has no history: let traffic flow first, or declare it with --rate")
-    made = _Simulator(strategy, metrics, history, requests_per_second)
+    made = _Simulator(strategy, metrics, history, requests_per_second, say)
     sound = made.run(0.0, runs, seed)
-    margin = made.run(strategy.steps[-1].margin, runs, seed + 1)
+    margin = made.run(strategy.steps[-1].margin, runs, seed + 1, own_margins=True)
     effects = [made.run(effect, runs, seed + 2) for effect in EFFECTS]
     found = next(
         (e for e in DETECTABLE if made.run(e, max(runs // 4, 20), seed + 3).rolled_back >= POWER),
@@ -92,20 +97,26 @@ def simulate(
         hours_to_promote=sound.hours,
         effects=effects,
         smallest_detectable=found,
-        warnings=[*_impossible(strategy, requests_per_second), *_unlikely(strategy, sound, found)],
+        warnings=[
+            *impossible(strategy, requests_per_second),
+            *unlikely(strategy.steps[-1].margin, sound.promoted, sound.undecided, found, POWER),
+        ],
     )
 
 
 class _Simulator:
     def __init__(
-        self, strategy: Strategy, metrics: Sequence[Metric], history: Mapping[str, Sample], per_second: float
+        self, strategy: Strategy, metrics: Sequence[Metric], history: Mapping[str, Sample], per_second: float, say: Say
     ) -> None:
+        self.say = say
         self.strategy, self.metrics, self.history, self.per_second = strategy, metrics, history, per_second
         self.batches = [_batches(strategy, index, per_second) for index in range(len(strategy.steps))]
         self.looks = [len(batches) for batches in self.batches]
         self.padded = np.array([batches + [1] * (max(self.looks) - len(batches)) for batches in self.batches])
 
-    def run(self, effect: float, runs: int, seed: int) -> Ended:
+    def run(self, effect: float, runs: int, seed: int, *, own_margins: bool = False) -> Ended:
+        """Business metrics worse by ``effect``, or where ``own_margins`` by the margin that a metric has itself."""
+        self.say(f"simulating {runs} rollouts of a candidate {effect:.0%} worse")
         random = np.random.default_rng(seed)
         step, look = np.zeros(runs, dtype=int), np.zeros(runs, dtype=int)
         outcome = np.full(runs, "", dtype="<U11")
@@ -123,7 +134,8 @@ class _Simulator:
             share[live, k] = weight
             for metric in self.metrics:
                 probabilities = self._probabilities(metric)
-                worse = _worsened(probabilities, effect if metric.role == "business" else 0.0)
+                by = metric.margin if own_margins and metric.margin is not None else effect
+                worse = _worsened(metric, probabilities, by if metric.role == "business" else 0.0)
                 drawn[metric.name].candidate[live, k] = random.multinomial(n_c, worse)
                 drawn[metric.name].champion[live, k] = random.multinomial(batch - n_c, probabilities)
             total[live] += batch
@@ -183,9 +195,12 @@ class _Simulator:
         look[onward] = 0
 
     def _harm(self, metric: Metric, drawn: _Drawn, share: Floats, live: npt.NDArray[Any], now: slice) -> Floats:
-        if metric.value == "cost":
+        if metric.is_mean and not metric.up:
             levels = Levels(drawn.values, drawn.candidate[live, now], drawn.champion[live, now], share[live, now])
             result: Floats = evidence.betting_harm(levels, metric.cap or drawn.values[-1], self.history[metric.name])
+        elif metric.is_mean:
+            scale = self._scale(metric)
+            result = evidence.mean_harm(drawn.strata(live, now), scale, self.strategy.alpha, up=True)
         else:
             result = evidence.rate_harm(drawn.strata(live, now))
         last: Floats = result[:, -1]
@@ -194,23 +209,31 @@ class _Simulator:
     def _noninferiority(
         self, metric: Metric, drawn: _Drawn, live: npt.NDArray[Any], now: slice, margin: float
     ) -> Floats:
-        s, sample = drawn.strata(live, now), self.history[metric.name]
-        scale = evidence.prior_of(sample) or Prior(max(sample.mean, 1e-9), max(math.sqrt(sample.variance), 1e-9))
-        if metric.value == "cost":
-            result = evidence.mean_noninferiority(s, margin, scale, self.strategy.alpha)
+        s, scale = drawn.strata(live, now), self._scale(metric)
+        margin = margin if metric.margin is None else metric.margin
+        if metric.is_mean:
+            result = evidence.mean_noninferiority(s, margin, scale, self.strategy.alpha, up=metric.up)
         else:
-            result = evidence.rate_noninferiority(s, margin, scale.mean)
+            result = evidence.rate_noninferiority(s, margin, scale.mean, up=metric.up)
         last: Floats = result[:, -1]
         return last
+
+    def _scale(self, metric: Metric) -> Prior:
+        """As the rollout takes it; where it has none yet, one that lets the simulation go on."""
+        sample = self.history[metric.name]
+        mean = max(sample.mean, LEAST)
+        mean = mean if metric.is_mean else min(mean, 1 - LEAST)
+        return evidence.prior_of(sample) or Prior(mean, max(math.sqrt(sample.variance), LEAST))
 
     def _values(self, metric: Metric) -> Floats:
         return np.array([0.0, *sorted(self._levels(metric))])
 
-    def _levels(self, metric: Metric) -> dict[float, int]:
+    def _levels(self, metric: Metric) -> dict[float, float]:
+        """How often each value came; where they were not counted, one value with the same mean and variance."""
         sample = self.history[metric.name]
         if sample.levels and sample.has_levels:
-            return sample.levels
-        return {sample.total / sample.nonzero if sample.nonzero else 1.0: sample.nonzero}
+            return {value: float(count) for value, count in sample.levels.items()}
+        return {sample.squares / sample.total: sample.total**2 / sample.squares} if sample.total else {1.0: 0.0}
 
     def _probabilities(self, metric: Metric) -> Floats:
         levels, n = self._levels(metric), self.history[metric.name].n
@@ -248,46 +271,14 @@ def _batches(strategy: Strategy, index: int, per_second: float) -> list[int]:
     return found or [1]
 
 
-def _worsened(probabilities: Floats, effect: float) -> Floats:
-    """Every non-zero value ``effect`` more often; at most always."""
-    more = probabilities[1:] * min(1 + effect, 1 / max(probabilities[1:].sum(), 1e-12))
-    result: Floats = np.concatenate([[max(1 - more.sum(), 0.0)], more])
+def _worsened(metric: Metric, probabilities: Floats, effect: float) -> Floats:
+    """Every non-zero value ``effect`` more often, at most always; of what is better when higher, less often."""
+    nonzero = probabilities[1:]
+    if not metric.up:
+        nonzero = nonzero * min(1 + effect, 1 / max(nonzero.sum(), 1e-12))
+    elif metric.is_mean:
+        nonzero = nonzero * max(1 - effect, 0.0)
+    else:  # a rate counts the bad ones, and the good ones become fewer
+        nonzero = 1 - (1 - nonzero) * max(1 - effect, 0.0)
+    result: Floats = np.concatenate([[max(1 - nonzero.sum(), 0.0)], nonzero])
     return result
-
-
-def _impossible(strategy: Strategy, per_second: float) -> list[str]:
-    """What no evidence can help."""
-    found = []
-    for number, step in enumerate(strategy.steps, start=1):
-        seconds = step.deadline_seconds - strategy.attribution_seconds
-        gets = max(seconds, 0) * per_second
-        if seconds <= 0:
-            found.append(
-                f"step {number}: outcomes take {strategy.attribution_seconds:g} s and the deadline is "
-                f"{step.deadline_seconds:g} s: no outcome can be counted"
-            )
-        elif gets < step.minimum_requests:
-            found.append(
-                f"step {number}: {gets:.0f} requests until the deadline < minimum_requests {step.minimum_requests}: "
-                f"it needs at least {step.minimum_requests / per_second + strategy.attribution_seconds:.0f} s"
-            )
-    limit = strategy.maximum_candidate_requests
-    least = sum(step.minimum_requests * step.weight / 100 for step in strategy.steps)
-    if limit is not None and least > limit:
-        found.append(f"maximum_candidate_requests {limit} < {least:.0f}, what the steps need at least")
-    return found
-
-
-def _unlikely(strategy: Strategy, sound: Ended, detectable: float | None) -> list[str]:
-    """What the simulation shows."""
-    found = []
-    if sound.promoted < POWER:
-        found.append(
-            f"a sound candidate is promoted in {sound.promoted:.0%} of rollouts, undecided in {sound.undecided:.0%}: "
-            "the traffic cannot conclude this plan; give longer deadlines or wider margins"
-        )
-    margin = strategy.steps[-1].margin
-    if detectable is None or detectable > margin:
-        what = "no effect up to +200 %" if detectable is None else f"nothing smaller than +{detectable:.0%}"
-        found.append(f"{what} is rolled back in {POWER:.0%} of rollouts, and the last margin is +{margin:.0%}")
-    return found

@@ -147,7 +147,7 @@ class _Sums(msgspec.Struct, kw_only=True):
     flips: int = 0
     distance: float = 0.0
     candidate_ms: float = 0.0
-    champion_ms: float = 0.0
+    champion_ms: float | None = 0.0
     cells: dict[tuple[float, float], int] = {}
     slices: dict[str, list[int]] = {}
     scores: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -162,7 +162,8 @@ class _Sums(msgspec.Struct, kw_only=True):
         self.flips += flip
         self.distance += abs(float(answer["probability"]) - row["probability"])
         self.candidate_ms += milliseconds
-        self.champion_ms += row["latency_ms"]
+        if self.champion_ms is not None:
+            self.champion_ms = None if row["latency_ms"] is None else self.champion_ms + row["latency_ms"]
         instance = msgspec.json.decode(row["request_payload"])[0]
         for column in slices:
             if column in instance:

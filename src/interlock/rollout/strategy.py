@@ -285,6 +285,8 @@ def _counts_good(metric: Metric, checks: Sequence[Check]) -> bool:
 
 def _means(metric: Metric, checks: Sequence[Check]) -> str:
     champion, candidate = pooled(checks, metric.name)
+    if metric.value == "amount" and champion.n + candidate.n == 0:
+        return f"{metric.name}: no outcome has an amount yet; report it in the column amount of the table outcomes"
     as_good = metric.up and not _is_mean(metric, checks)
     shown = [1 - arm.mean if as_good else arm.mean for arm in (candidate, champion)]
     per = " per user" if any(check.users_since is not None for check in checks) else ""

@@ -56,12 +56,22 @@ def roll_back(place: Place, config: Config, reason: str, *, to: str = "") -> Set
     return Settlement(outcome="rolled back", production=target, traffic=traffic, journal_problem=problem)
 
 
-def lift(place: Place, config: Config, version: str) -> None:
-    """Take the quarantine off ``version``; it may stand in staging again."""
+def lift(place: Place, config: Config, version: str, *, replace_staging: bool = False) -> None:
+    """Take the quarantine off ``version``, and put it in staging.
+
+    :class:`RegistryError` where another version waits in staging, which would silently never be deployed;
+    ``replace_staging`` takes its place.
+    """
     registry = VertexModelRegistry(place, config.name)
     found = registry.find(version)
     if found is None or not is_quarantined(found):
         raise RegistryError(f"version {version} of {config.name} is not quarantined: nothing to lift")
+    waiting = registry.version_with(STAGING)
+    if waiting not in (None, version) and not replace_staging:
+        raise RegistryError(
+            f"version {waiting} of {config.name} waits in {STAGING}, and version {version} would take its place: "
+            f"deploy version {waiting} first, or say so with `interlock rollback --lift {version} --replace-staging`"
+        )
     registry.remove_alias(version, quarantine_alias(version))
     registry.set_alias(version, STAGING)
 

@@ -155,8 +155,10 @@ def test_betting_finds_harm_with_fewer_requests_than_the_confidence_sequence():
     assert betting < sequence < len(WEIGHTS)
 
 
-def test_nothing_is_bet_before_the_champion_is_known():
-    checks = cost_checks(np.random.default_rng(14), costs_with_mean(3), weights=[0.5], batch=100)
+@pytest.mark.parametrize("batch", [100, 5000])
+def test_nothing_is_bet_before_the_champion_is_known(batch):
+    """Nor on a check by what that check itself says of the champion, however much it is."""
+    checks = cost_checks(np.random.default_rng(14), costs_with_mean(3), weights=[0.5], batch=batch)
     assert bet(checks).tolist() == [0.0]
 
 

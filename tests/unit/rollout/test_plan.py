@@ -45,6 +45,51 @@ def test_a_good_plan_promotes_what_is_sound_and_finds_what_is_not():
     assert plan.smallest_detectable <= 0.3
 
 
+HIGHER = {
+    "conversion": (
+        Metric(name="m", value="conversion", role="business"),
+        Sample(n=10_000, nonzero=9000, total=9000.0, squares=9000.0),
+    ),
+    "amount": (
+        Metric(name="m", value="amount", role="business", cap=100.0),
+        Sample(n=10_000, nonzero=1000, total=30_000.0, squares=1_800_000.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("value", HIGHER)
+def test_what_is_better_when_higher_gets_worse_by_becoming_less(value):
+    """10 % convert: "20 % worse" is 8 %, and not that 20 % more do not convert, which would leave nobody."""
+    metric, history = HIGHER[value]
+    steps = [msgspec.structs.replace(PLAN.steps[0], margin=0.4), msgspec.structs.replace(PLAN.steps[1], margin=0.2)]
+    plan = simulate(Strategy(steps=steps), [metric], {"m": history}, requests_per_second=200, runs=60)
+    assert plan.promotes > 0.8
+    assert plan.false_rollback <= 0.1
+    assert plan.false_promotion <= 0.1
+    shares = {ended.effect: ended.rolled_back for ended in plan.effects}
+    assert shares[0.05] < 0.5
+    assert shares[0.2] > 0.8
+    assert shares[0.5] == 1.0
+    assert plan.smallest_detectable in (0.1, 0.15, 0.2)
+
+
+def test_a_metric_with_a_margin_of_its_own_is_tried_at_that():
+    metric = msgspec.structs.replace(HIGHER["conversion"][0], margin=0.5)
+    steps = [msgspec.structs.replace(PLAN.steps[1], margin=0.05)]
+    history = {"m": HIGHER["conversion"][1]}
+    plan = simulate(Strategy(steps=steps), [metric], history, requests_per_second=200, runs=60)
+    assert plan.promotes > 0.8  # at the step's 5 % this traffic could not say
+    assert plan.false_promotion <= 0.1
+
+
+@pytest.mark.parametrize("bad", [0, 10_000])
+def test_a_rate_that_never_varied_is_no_crash(bad):
+    history = {"m": Sample(n=10_000, nonzero=bad, total=float(bad), squares=float(bad))}
+    for value in ("error", "conversion"):
+        metric = Metric(name="m", value=value, role="business")
+        assert simulate(PLAN, [metric], history, requests_per_second=200, runs=10).promotes == 0
+
+
 def test_the_same_seed_gives_the_same_plan():
     assert simulate(PLAN, METRICS, HISTORY, requests_per_second=200, runs=30) == simulate(
         PLAN, METRICS, HISTORY, requests_per_second=200, runs=30
@@ -77,6 +122,19 @@ class TestDeclared:
         made = declared(self.CONFIG, ["cost_per_flight=0.3", "error_rate=0.01", "slow_share=0"])
         assert made["cost_per_flight"].mean == pytest.approx(0.3, rel=1e-3)
         assert made["error_rate"].mean == pytest.approx(0.01)
+
+    def test_what_is_better_when_higher_is_declared_as_a_person_says_it(self):
+        metrics = [
+            Metric(name="conversion", value="conversion", role="business"),
+            Metric(name="revenue", value="amount", role="business", cap=50.0),
+        ]
+        config = msgspec.structs.replace(self.CONFIG, metrics=metrics)
+        made = declared(config, ["conversion=0.1", "revenue=3"])
+        assert made["conversion"].total == 900_000  # counts of bad ones
+        assert made["revenue"].mean == pytest.approx(3)
+        assert made["revenue"].squares == pytest.approx(50 * made["revenue"].total)
+        with pytest.raises(InputError, match="above the cap 50"):
+            declared(config, ["conversion=0.1", "revenue=51"])
 
     @pytest.mark.parametrize(
         ("rates", "message"),

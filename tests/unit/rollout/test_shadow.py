@@ -8,7 +8,7 @@ import pytest
 
 from interlock.config import Cost, Shadow
 from interlock.errors import EndpointError
-from interlock.rollout.pairs import ShadowCheck
+from interlock.rollout.pairs import ShadowCheck, compared
 from interlock.rollout.shadow import ShadowLog
 from interlock.warehouse import outcomes
 
@@ -123,6 +123,17 @@ def test_change_of_traffic_by_a_person_ends_it(shadowed):
     world = shadowed()
     world.endpoint.change({"b": 50, "c": 50})
     assert run(world, FakeCandidate(world)) == "aborted"
+
+
+def test_a_log_without_latencies_is_compared_all_the_same(shadowed):
+    world = shadowed()
+    world.clock.sleep(10)
+    log = ShadowLog(world.engine, "e", COST, [])
+    rows = log.rows("b", after=0, until=10, sample=100, limit=100)
+    rows[3]["latency_ms"] = None  # as Vertex AI's own log
+    found = compared([log.check(FakeCandidate(world), rows, after=0, until=10)])
+    assert found.champion_ms is None
+    assert str(found).endswith("ms vs unknown")
 
 
 def test_counts_of_one_batch(shadowed):

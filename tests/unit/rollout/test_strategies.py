@@ -31,6 +31,33 @@ class TestBlueGreen:
         assert world.clock.now() - promoted >= 200
         assert world.endpoint.versions == {"c": "2"}
 
+    def test_switch_waits_for_a_person_where_one_must_agree(self, make_world):
+        world = make_world(strategy=msgspec.structs.replace(BLUE_GREEN, approval="promotion", approval_seconds=600))
+        world.begin()
+        asked = world.clock.now()
+
+        def agree(_, until):
+            if until - asked >= 300 and not world.named("approved"):
+                world.process().ports.journal.append(Approved(step=0, by="ann"))
+
+        world.clock.on_sleep.append(agree)
+        assert world.process().promote() == "promoted"
+        assert 300 <= world.clock.now() - asked < 600
+
+    def test_switch_nobody_agrees_with_does_not_happen(self, make_world):
+        world = make_world(strategy=msgspec.structs.replace(BLUE_GREEN, approval="promotion", approval_seconds=600))
+        world.begin()
+        assert world.process().promote() == "rolled back"
+        assert world.endpoint.traffic == {"b": 100}
+        assert "waits for approval" in world.named("rolling_back")[0].reason
+
+    def test_switch_waits_until_the_freeze_ends(self, make_world):
+        world = make_world(strategy=msgspec.structs.replace(BLUE_GREEN, freeze=[TestFreeze.WEEKEND]))
+        world.clock.time, world.per_second = datetime(2024, 6, 7, 17, tzinfo=UTC).timestamp(), 0
+        world.begin()
+        assert world.process().promote() == "promoted"
+        assert world.clock.now() >= datetime(2024, 6, 10, 8, tzinfo=UTC).timestamp()
+
     def test_collapse_is_switched_back(self, make_world):
         world = make_world(strategy=BLUE_GREEN)
         world.clock.sleep(60)  # the champion's past, which is all there is to compare failures with
@@ -142,6 +169,22 @@ class TestFreeze:
         variant(world, freeze=[self.WEEKEND])
         world.behaviour["c"].failed = 0.5
         assert world.drive()[-1] == "rolled back"
+
+    @pytest.mark.parametrize("waiting", ["to shift", "to promote"])
+    def test_damage_while_the_next_step_waits_is_rolled_back(self, world, waiting):
+        """The freeze begins after a step has passed and before the next task starts: its traffic stays on."""
+        variant(world, freeze=[self.WEEKEND])
+        world.clock.time = datetime(2024, 6, 7, 14, tzinfo=UTC).timestamp()
+        world.begin()
+        for step in range(1 if waiting == "to shift" else 2):
+            world.process().shift(step)
+            assert world.process().judge(step) == "continue"
+        world.clock.time = datetime(2024, 6, 7, 16, 1, tzinfo=UTC).timestamp()
+        world.behaviour["c"].failed = 0.5
+        outcome = world.process().shift(1) if waiting == "to shift" else world.process().promote()
+        assert "rolled back" in outcome
+        assert world.endpoint.traffic == {"b": 100}
+        assert ": worse" in world.named("rolling_back")[0].reason
 
 
 def test_cost_at_risk_is_bounded_whatever_the_evidence(world):

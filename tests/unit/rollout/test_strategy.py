@@ -105,6 +105,13 @@ def test_reason_is_the_inequality():
     assert decide(STRATEGY, METRICS, worse, progress()).verdict.reason.endswith(">= 20: worse")
 
 
+def test_amounts_that_nobody_reports_are_said_to_be_missing():
+    sold = Metric(name="sold", value="amount", role="business", cap=5.0)
+    reason = decide(STRATEGY, [sold], EQUAL, progress(600)).verdict.reason
+    assert "sold: no outcome has an amount yet; report it in the column amount of the table outcomes" in reason
+    assert "nan" not in reason
+
+
 def test_minimum_requests_hold_back_evidence_that_is_there():
     steps = [msgspec.structs.replace(STRATEGY.steps[0], minimum_requests=20_000)]
     strict = Strategy(steps=steps)
@@ -115,7 +122,10 @@ def test_minimum_requests_hold_back_evidence_that_is_there():
 
 def test_requests_of_an_earlier_step_do_not_count_for_this_one():
     earlier = [check(arm(950), arm(50), weight=5, after=1000 * i) for i in range(60)]
-    assert decide(STRATEGY, METRICS, earlier, progress()).action == "hold"
+    first = check(arm(400), arm(100), after=60_000)  # by itself too few, and shown sound by those before
+    decision = decide(STRATEGY, METRICS, [*earlier, first], progress())
+    assert decision.action == "hold"
+    assert "but 500 requests in this step < 1000" in decision.verdict.reason
 
 
 def test_guardrail_need_not_be_shown_noninferior():
