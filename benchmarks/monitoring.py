@@ -5,8 +5,12 @@ flights of these months are what the endpoint is made to have logged.
 
 ``false_alarm_rate``: windows with any alarm, of WINDOWS windows of ROWS rows each drawn from the months the version was
 trained on. ``windows_to_detect``: windows until the first alarm after a shift, the worst of the SHIFTS.
-``window_seconds``: counting and judging one window of LARGE_ROWS logged rows. ``day_alarm_rate``: for comparison, the
-share of real days of these months, in which weather and delays come in clusters, that raise an alarm.
+``window_seconds``: counting and judging one window of LARGE_ROWS logged rows.
+
+Rows drawn at random are kinder than the world, in which weather and delays come in clusters. ``day_alarm_rate``: share
+of the real days of these months that raise an alarm, each against a reference without its own week; by check in
+``days_by_check``, and of gaps alone in ``nulls_day_alarm_rate``.
+``broken_feeds_found``: of every feature gone null on every DAYS_APART-th of these days, the share that ``nulls`` finds.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import json
 import math
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,13 +31,21 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from interlock.config import Config, parse_config, read_config_text
-from interlock.contracts import DataVerdict, Evaluation, MonitoringReference, Table, read_contract, write_contract
+from interlock.contracts import (
+    DataVerdict,
+    Evaluation,
+    MonitoringCheck,
+    MonitoringReference,
+    Table,
+    read_contract,
+    write_contract,
+)
 from interlock.evaluation.evaluate import evaluate_model
 from interlock.features.build import build_features
 from interlock.features.query import KEY, TIME
 from interlock.ingestion.ingest import ingest_table
 from interlock.monitoring.judge import Surroundings, judge_window
-from interlock.monitoring.window import count_window
+from interlock.monitoring.window import Window, count_window
 from interlock.settings import child_environment
 from interlock.training.columns import columns_of
 from interlock.training.export import score_onnx
@@ -41,7 +54,7 @@ from interlock.warehouse import open_warehouse
 
 ROOT = Path(__file__).parents[1]
 WINDOWS, ROWS, LARGE_ROWS = 200, 2_000, 1_000_000
-SHIFT_WINDOWS = 3
+SHIFT_WINDOWS, DAYS_APART = 3, 20
 WINDOW_SECONDS = 86_400.0
 SEED, CHUNK, TOGETHER = 17, 20_000, 10
 INSERT = (
@@ -76,21 +89,51 @@ class Bench:
         """Windows of rows drawn at random from the training months."""
         picks = [self.draw.integers(0, len(self.rows), ROWS) for _ in range(WINDOWS)]
         verdicts = self.judge("stationary", [[dict(self.rows[i]) for i in pick] for pick in picks])
-        alarms = [reasons for reasons in verdicts if reasons]
-        for reasons in alarms:
-            print("false alarm:", "; ".join(reasons))
+        alarms = list(filter(None, verdicts))
+        for checks in alarms:
+            print("false alarm:", "; ".join(check.reason for check in checks))
         return {"false_alarm_rate": len(alarms) / WINDOWS, "windows": WINDOWS, "rows_per_window": ROWS}
 
     def real_days(self) -> dict[str, Any]:
-        """Each window is a day as it was."""
-        days = [[dict(self.rows[i]) for i in np.flatnonzero(self.days == day)] for day in np.unique(self.days)]
+        """Each window is a day as it was, and then one of its features is lost."""
         least = 500  # Saturdays have fewer flights than the config asks for, and each day has one day_of_week
         self.config = msgspec.structs.replace(
             self.config,
             monitoring=msgspec.structs.replace(self.config.monitoring, minimum_rows=least, drift_limit=None),
         )
-        verdicts = self.judge("days", [day for day in days if len(day) >= least])
-        return {"day_alarm_rate": round(sum(map(bool, verdicts)) / len(verdicts), 4), "days": len(verdicts)}
+        days = {int(day): [self.rows[i] for i in np.flatnonzero(self.days == day)] for day in np.unique(self.days)}
+        days = {day: rows for day, rows in days.items() if len(rows) >= least}
+        alarms = [self.day(f"day-{day}", day, rows) for day, rows in days.items()]
+        for checks in filter(None, alarms):
+            print("a real day's alarm:", "; ".join(check.reason for check in checks))
+        lost = [
+            any((check.check, check.about) == ("nulls", name) for check in self.day(f"{name}-{day}", day, rows))
+            for name in self.config.features.names
+            for day, whole in list(days.items())[::DAYS_APART]
+            for rows in ([row | {name: None} for row in whole],)
+        ]
+        by_check = Counter(name for checks in alarms for name in {check.check for check in checks})
+        return {
+            "day_alarm_rate": round(sum(map(bool, alarms)) / len(alarms), 4),
+            "days": len(alarms),
+            "days_by_check": dict(by_check),
+            "nulls_day_alarm_rate": round(by_check["nulls"] / len(alarms), 4),
+            "broken_feeds_found": round(sum(lost) / len(lost), 4),
+            "broken_feeds": len(lost),
+        }
+
+    def day(self, name: str, day: int, rows: list[dict[str, Any]]) -> list[MonitoringCheck]:
+        """The alarms of a real day, by a reference that does not know its week."""
+        week = range(day // 7 * 7, day // 7 * 7 + 7)
+        features = [
+            msgspec.structs.replace(each, pieces=[piece for i, piece in enumerate(each.pieces) if i not in week])
+            for each in self.reference.features
+        ]
+        engine = self.log(name, [rows])
+        found = self.look(engine, 0, msgspec.structs.replace(self.reference, features=features))[1]
+        engine.dispose()
+        (self.folder / f"{name}.db").unlink()
+        return found
 
     def shifts(self) -> dict[str, Any]:
         """Windows after each of the shifts."""
@@ -99,7 +142,7 @@ class Bench:
             picks = [self.draw.integers(0, len(self.rows), ROWS) for _ in range(SHIFT_WINDOWS)]
             windows = [[change(self.draw, dict(self.rows[i])) for i in pick] for pick in picks]
             verdicts = self.judge(name.replace(" ", "_"), windows)
-            found[name] = next((i + 1 for i, reasons in enumerate(verdicts) if reasons), SHIFT_WINDOWS + 1)
+            found[name] = next((i + 1 for i, checks in enumerate(verdicts) if checks), SHIFT_WINDOWS + 1)
         return {"windows_to_detect": max(found.values()), "shifts": found}
 
     def large(self) -> dict[str, Any]:
@@ -107,7 +150,7 @@ class Bench:
         repeated = [self.rows[i % len(self.rows)] for i in range(LARGE_ROWS)]
         engine = self.log("large", [repeated])
         began, cpu = time.perf_counter(), time.process_time()
-        window, reasons = self.look(engine, 0)
+        window, alarms = self.look(engine, 0)
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         assert window.own.answered == LARGE_ROWS, window.own
         size = (self.folder / "large.db").stat().st_size / 1e6
@@ -116,11 +159,11 @@ class Bench:
             "window_cpu_seconds": round(cpu, 2),
             "logged_rows": LARGE_ROWS,
             "log_megabytes": round(size),
-            "large_window_alarms": len(reasons),
+            "large_window_alarms": len(alarms),
         }
 
-    def judge(self, name: str, windows: list[list[dict[str, Any]]]) -> list[list[str]]:
-        """The alarms of each window. A few windows share a database: a log has no index, so each is read through."""
+    def judge(self, name: str, windows: list[list[dict[str, Any]]]) -> list[list[MonitoringCheck]]:
+        """The alarms of each window; a few windows share a database."""
         found = []
         for first in range(0, len(windows), TOGETHER):
             some = windows[first : first + TOGETHER]
@@ -128,22 +171,22 @@ class Bench:
             found += [self.look(engine, i)[1] for i in range(len(some))]
         return found
 
-    def look(self, engine: sa.Engine, index: int) -> tuple[Any, list[str]]:
-        """Count and judge one window."""
-        until = (index + 1) * WINDOW_SECONDS
-        window = count_window(
-            engine, self.config, self.reference, version="1", since=until - WINDOW_SECONDS, until=until
-        )
+    def look(
+        self, engine: sa.Engine, index: int, reference: MonitoringReference | None = None
+    ) -> tuple[Window, list[MonitoringCheck]]:
+        """Count and judge one window: its alarms."""
+        until, reference = (index + 1) * WINDOW_SECONDS, reference or self.reference
+        window = count_window(engine, self.config, reference, version="1", since=until - WINDOW_SECONDS, until=until)
         report = judge_window(
             self.config,
             evaluation=self.evaluation,
-            reference=self.reference,
+            reference=reference,
             window=window,
             surroundings=Surroundings(split={"1": 100}),
         )
         missing = [check.reason for check in report.checks if check.status == "missing"]
         assert not missing, missing
-        return window, [check.reason for check in report.checks if check.status == "alarm"]
+        return window, [check for check in report.checks if check.status == "alarm"]
 
     def log(self, name: str, windows: list[list[dict[str, Any]]]) -> sa.Engine:
         """What the endpoint would have logged, and the outcomes, in a database of its own."""

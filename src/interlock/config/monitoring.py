@@ -70,7 +70,8 @@ class Monitoring(Section, frozen=True, kw_only=True):
     ``margin``: by how much (relative) quality and business metric may be worse than the evaluation said.
     ``quality``: metrics that are measured on delayed labels, for all rows and per slice with ``minimum_rows``.
     ``calibration_error``: mean distance of scores from observed shares beyond the evaluation's.
-    ``slow_share`` of answers may take longer than ``slow_ms``; ``error_share`` of requests may fail.
+    ``slow_share`` of answers may take longer than ``slow_ms`` (None: not asked, as where the log has no latency, which
+    Vertex AI's own has not); ``error_share`` of requests may fail.
     ``traffic_share``: distance of the split seen from the split set that does not matter.
 
     ``outcome_hours``: age of the newest outcome (None: the window, and the time outcomes may take); ``model_days``:
@@ -93,7 +94,7 @@ class Monitoring(Section, frozen=True, kw_only=True):
     margin: Fraction = 0.3
     quality: list[Literal["auc", "precision", "recall", "brier"]] = msgspec.field(default_factory=lambda: ["auc"])
     calibration_error: Fraction = 0.05
-    slow_ms: Positive = 250.0
+    slow_ms: Positive | None = 250.0
     slow_share: Fraction = 0.01
     error_share: Fraction = 0.01
     traffic_share: Fraction = 0.05

@@ -122,7 +122,7 @@ def _inputs(
     level = _level(config)
     checks += shift.skew_checks(config, reference, window, level)
     checks += shift.score_checks(config, reference, window, level)
-    checks += shift.null_checks(config, reference, window, _deviate(config, 2 * len(reference.features)))
+    checks += shift.null_checks(config, reference, window, level)
     if config.monitoring.baseline_windows:
         checks += shift.drift_checks(config, window, surroundings.before, level)
     return checks

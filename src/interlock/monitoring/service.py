@@ -33,10 +33,14 @@ def rule_checks(config: Config, window: Window, z: float) -> list[MonitoringChec
 
 
 def latency_checks(config: Config, window: Window, z: float) -> list[MonitoringCheck]:
-    """Share of slow answers."""
-    own, limit = window.own, config.monitoring.slow_share
-    what = f"slower than {config.monitoring.slow_ms:g} ms"
-    return [share_check("latency", "", own.slow, own.answered, limit=limit, z=z, what=what)]
+    """Share of slow answers, of those the log has a latency of: Vertex AI's own has none."""
+    own, limit, slow_ms = window.own, config.monitoring.slow_share, config.monitoring.slow_ms
+    if slow_ms is None:
+        return []
+    if own.answered and not own.timed:
+        reason = f"no latency in the log for {own.answered} answers: set monitoring.slow_ms to null where it has none"
+        return [missing("latency", reason)]
+    return [share_check("latency", "", own.slow, own.timed, limit=limit, z=z, what=f"slower than {slow_ms:g} ms")]
 
 
 def error_checks(config: Config, window: Window, z: float) -> list[MonitoringCheck]:

@@ -7,16 +7,18 @@ windows of the same length cut out of the reference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from interlock.config import Config
 from interlock.contracts import BinnedColumn, FeatureDrift, MonitoringCheck, MonitoringReference
 from interlock.errors import InputError
-from interlock.monitoring.bounds import missing, share_check
+from interlock.monitoring.bounds import deviate, largest_share, missing, share_check
 from interlock.monitoring.statements import SCORE
 from interlock.monitoring.window import Window
-from interlock.validation.drift import FeatureCounts, detect_drift
+from interlock.validation.drift import LEAST_DAYS, FeatureCounts, detect_drift
 
 RESAMPLES = 1000
 
@@ -52,26 +54,44 @@ def drift_checks(
     return _judged(config, counts, "drift", level)
 
 
-def null_checks(config: Config, reference: MonitoringReference, window: Window, z: float) -> list[MonitoringCheck]:
-    """Share of null and of unknown values against the training rows', plus the margin."""
-    checks = []
+def null_checks(config: Config, reference: MonitoringReference, window: Window, level: float) -> list[MonitoringCheck]:
+    """Share of null and of unknown values against the training rows': beyond the margin, and beyond their bad days.
+
+    ``level``: chance of any false alarm, shared by the columns.
+    """
+    checks, level = [], level / max(2 * len(reference.features), 1)
+    z = deviate(level)
     for column in reference.features:
-        now, then = window.features[column.name], np.array(column.pieces).sum(axis=0)
+        now, then = window.features[column.name], np.array(column.pieces)
+        stretches = _stretches(then, _pieces(window, reference.piece_hours))
         for place, what in ((-1, "null"), (-2, "unknown")):
             if what == "unknown" and not column.values:
                 continue
-            limit = float(then[place] / max(then.sum(), 1)) + config.monitoring.null_margin
+            usual = float(then[:, place].sum() / max(then.sum(), 1)) + config.monitoring.null_margin
+            limit = max(usual, largest_share(stretches[:, place], stretches.sum(axis=1), level))
             shown = f"{column.name}, {what}"
             checks.append(share_check("nulls", column.name, now[place], sum(now), limit=limit, z=z, what=shown))
     return checks
 
 
+def _pieces(window: Window, piece_hours: float) -> int:
+    """How many pieces of the reference are as long as the window, at least 1."""
+    hours = (window.until - window.since) / 3600
+    return max(1, round(hours / piece_hours)) if piece_hours else 1
+
+
+def _stretches(pieces: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """Neighbouring pieces (pieces, bins) added up, ``length`` each, or fewer where too few stretches would be left."""
+    length = min(length, max(len(pieces) // LEAST_DAYS, 1))
+    number = len(pieces) // length
+    added: npt.NDArray[Any] = pieces[: number * length].reshape(number, length, -1).sum(axis=1)
+    return added
+
+
 def _compared(
     config: Config, columns: Mapping[str, BinnedColumn], window: Window, check: str, piece_hours: float, level: float
 ) -> list[MonitoringCheck]:
-    length = (window.until - window.since) / 3600
-    pieces = max(1, round(length / piece_hours)) if piece_hours else 1
-    counts = []
+    pieces, counts = _pieces(window, piece_hours), []
     for name, column in columns.items():
         then = np.array(column.pieces, dtype=float)
         now = np.array(window.features[name], dtype=float)

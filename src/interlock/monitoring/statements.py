@@ -4,7 +4,7 @@
 
     features   per feature: rows, cumulative counts over the reference's edges, nulls, or rows per category
     answers    rows per group (all, each value of each slice) and score bin: outcomes, decisions, sums of scores
-    traffic    rows per version: answered, failed, refused, slow
+    traffic    rows per version: answered, failed, refused, timed, slow
 
 JSON is read once per statement: the fields wanted go into a common table expression that is used several times,
 which databases compute once.
@@ -76,7 +76,7 @@ def answers_statement(rows: Rows, edges: Sequence[float], slices: Sequence[str],
     outcome, and of those ``positives``, ``tp``, ``fp``, ``fn``; then sums: ``scores``, and powers of score - outcome.
     """
     score = prediction_field("probability", sa.Float())
-    given = [instance_field(name, sa.String()).label(f"s{i}") for i, name in enumerate(slices)]
+    given = [sa.func.nullif(instance_field(name, sa.String()), "").label(f"s{i}") for i, name in enumerate(slices)]
     key = instance_field("row_key", sa.String()).label("row_key")
     label = prediction_field("label", sa.Integer()).label("predicted")
     ripe = sa.and_(rows.of_version(), LOG.logging_time <= matured)
@@ -114,7 +114,9 @@ def answers_statement(rows: Rows, edges: Sequence[float], slices: Sequence[str],
 
 
 def traffic_statement(rows: Rows, slow_ms: float) -> sa.Select[Any]:
-    """Per ``version``: ``requests``, ``answered``, ``failed`` (5xx), ``refused`` (4xx), ``slow`` of the answered."""
+    """Per ``version``: ``requests``, ``answered``, ``failed`` (5xx), ``refused`` (4xx); of the answered those
+    ``timed``, and ``slow``.
+    """
     answered = LOG.status < 400
     return (
         sa.select(
@@ -123,6 +125,7 @@ def traffic_statement(rows: Rows, slow_ms: float) -> sa.Select[Any]:
             _count(answered).label("answered"),
             _count(LOG.status >= 500).label("failed"),
             _count(sa.and_(LOG.status >= 400, LOG.status < 500)).label("refused"),
+            _count(sa.and_(answered, LOG.latency_ms.is_not(None))).label("timed"),
             _count(sa.and_(answered, LOG.latency_ms > slow_ms)).label("slow"),
         )
         .where(rows.of_endpoint())

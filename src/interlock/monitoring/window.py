@@ -25,12 +25,13 @@ from interlock.warehouse import rows_of
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests to one version."""
+    """Requests to one version. ``timed``: answered, with a latency in the log; ``slow``: of those."""
 
     requests: int = 0
     answered: int = 0
     failed: int = 0
     refused: int = 0
+    timed: int = 0
     slow: int = 0
 
 
@@ -103,7 +104,8 @@ def count_window(
     """
     rows = Rows(config.name, version, since, until)
     monitoring = config.monitoring
-    traffic = _traffic(rows_of(engine, traffic_statement(rows, monitoring.slow_ms)))
+    slow_ms = monitoring.slow_ms or 0.0  # where nobody asks, nobody looks
+    traffic = _traffic(rows_of(engine, traffic_statement(rows, slow_ms)))
     features: dict[str, list[int]] = {}
     answers: dict[str, list[ScoreBin]] = {}
     keys, outside = 0, [0] * len(monitoring.ranges)
@@ -120,7 +122,7 @@ def count_window(
     split = traffic
     if since < split_since < until:
         later = Rows(config.name, version, split_since, until)
-        split = _traffic(rows_of(engine, traffic_statement(later, monitoring.slow_ms)))
+        split = _traffic(rows_of(engine, traffic_statement(later, slow_ms)))
     return Window(
         version=version,
         since=since,

@@ -1,6 +1,7 @@
 """Vertex AI Model Monitoring v2 from the same config: a monitor of the version, and a job over the last window.
 
-The baseline is the training table of the config, which Google must be able to read: ``bq://`` or ``gs://``.
+The baseline is the training table of the config, which Google must be able to read, with every feature in it:
+``bq://`` or ``gs://``, nothing joined or derived.
 https://cloud.google.com/vertex-ai/docs/model-monitoring/overview
 """
 
@@ -16,13 +17,14 @@ from interlock.vertex.client import parent, service
 
 METRIC = "jensen_shannon_divergence"
 THRESHOLD = 0.3  # Google's own default
+ANSWERS = {"binary": ("probability", "float"), "regression": ("value", "float"), "multiclass": ("label", "categorical")}
 
 
 def monitor_request(place: Place, config: Config, version: ModelVersion) -> Any:
     """``CreateModelMonitorRequest``: what is monitored, and what its fields are."""
     from google.cloud import aiplatform_v1beta1 as v1
 
-    field = v1.ModelMonitoringSchema.FieldSchema
+    field, (answer, kind) = v1.ModelMonitoringSchema.FieldSchema, ANSWERS[config.task]
     target = v1.ModelMonitor.ModelMonitoringTarget
     return v1.CreateModelMonitorRequest(
         parent=parent(place),
@@ -39,8 +41,10 @@ def monitor_request(place: Place, config: Config, version: ModelVersion) -> Any:
                     *(field(name=name, data_type="float") for name in config.features.numbers),
                     *(field(name=name, data_type="categorical") for name in config.features.categories),
                 ],
-                prediction_fields=[field(name="probability", data_type="float")],
-                ground_truth_fields=[field(name=config.label.name, data_type="categorical")],
+                prediction_fields=[field(name=answer, data_type=kind)],
+                ground_truth_fields=[
+                    field(name=config.label.name, data_type="float" if config.task == "regression" else "categorical")
+                ],
             ),
         ),
     )
@@ -78,13 +82,13 @@ def job_request(place: Place, config: Config, monitor: str, version: ModelVersio
 
 def create_monitoring_job(place: Place, config: Config, version: ModelVersion, *, hours: float) -> str:
     """Create the monitor unless it is there, and a job; the job's name."""
-    from google.api_core.exceptions import AlreadyExists, GoogleAPICallError
+    from google.api_core.exceptions import Conflict, GoogleAPICallError
 
     request = monitor_request(place, config, version)
     client = service(place, "ModelMonitoring", "v1beta1")  # v2 of Model Monitoring has no other
     name = f"{request.parent}/modelMonitors/{request.model_monitor_id}"
     try:
-        with contextlib.suppress(AlreadyExists):
+        with contextlib.suppress(Conflict):  # it is there: over REST the SDK says no more
             name = client.create_model_monitor(request=request).result(timeout=300).name
         job = client.create_model_monitoring_job(request=job_request(place, config, name, version, hours=hours))
     except GoogleAPICallError as error:
@@ -109,6 +113,12 @@ def _training_dataset(config: Config) -> Any:
     from google.cloud import aiplatform_v1beta1 as v1
 
     dataset, table = v1.ModelMonitoringInput.ModelMonitoringDataset, config.source.table
+    elsewhere = [*(name for join in config.source.join for name in join.columns), *config.features.derived]
+    if missing := sorted(set(elsewhere) & set(config.features.names)):
+        raise ConfigError(
+            f"monitoring.vertex_monitor: features {', '.join(missing)} are not in source.table, and Google reads only "
+            "that: let source.table be a table or view that has them"
+        )
     if table.startswith("bq://"):
         source = dataset.ModelMonitoringBigQuerySource(table_uri=table)
         return dataset(bigquery_source=source, timestamp_field=config.source.time)
@@ -133,5 +143,5 @@ def _objective(config: Config) -> Any:
         )
 
     return v1.ModelMonitoringObjectiveSpec.TabularObjective(
-        feature_drift_spec=drift(config.features.names), prediction_output_drift_spec=drift(["probability"])
+        feature_drift_spec=drift(config.features.names), prediction_output_drift_spec=drift([ANSWERS[config.task][0]])
     )

@@ -21,6 +21,18 @@ VERSION = ModelVersion(
 )
 
 
+MONITOR = "projects/p/locations/us-central1/modelMonitors/shop-7"
+JOB = f"{MONITOR}/modelMonitoringJobs/1"
+CREATED = {"@type": "type.googleapis.com/google.cloud.aiplatform.v1beta1.ModelMonitor", "name": MONITOR}
+ANSWERS = {  # by the last word of the path
+    "a new monitor": {
+        "modelMonitors": (200, {"name": f"{MONITOR}/operations/1", "done": True, "response": CREATED}),
+        "modelMonitoringJobs": (200, {"name": JOB}),
+    },
+    "a monitor that is there": {"modelMonitors": (409, {}), "modelMonitoringJobs": (200, {"name": JOB})},
+}
+
+
 def with_table(table):
     from interlock.config import parse_config
 
@@ -61,16 +73,45 @@ def test_a_table_that_google_cannot_read_is_said_not_hidden():
     assert done.outcome == "failed"
 
 
+def test_a_feature_that_is_not_in_the_table_is_said_not_hidden():
+    from interlock.config import parse_config
+
+    text = CONFIG.replace("table: none", "table: 'bq://p.d.t'").replace("MORE", "")
+    text = text.replace("categories: [kind]", "categories: [kind], derived: {x: y + 1}")
+    with pytest.raises(ConfigError, match=r"features x are not in source\.table, and Google reads only that"):
+        model_monitor.monitor_request(PLACE, parse_config(text), VERSION)
+
+
+@pytest.mark.parametrize(
+    ("task", "prediction", "truth"),
+    [
+        ("binary", ("probability", "float"), ("bought", "categorical")),
+        ("regression", ("value", "float"), ("bought", "float")),
+        ("multiclass", ("label", "categorical"), ("bought", "categorical")),
+    ],
+)
+def test_answers_and_outcomes_are_of_the_task(task, prediction, truth):
+    config = msgspec.structs.replace(with_table("bq://p.d.t"), task=task)
+    monitor = model_monitor.monitor_request(PLACE, config, VERSION).model_monitor
+    fields = monitor.model_monitoring_schema
+    assert [(each.name, each.data_type) for each in fields.prediction_fields] == [prediction]
+    assert [(each.name, each.data_type) for each in fields.ground_truth_fields] == [truth]
+    assert list(monitor.tabular_objective.prediction_output_drift_spec.features) == [prediction[0]]
+
+
 @pytest.fixture
 def receiver():
-    """An HTTP server in the place of Google: keeps what it is sent, answers with ``status``."""
+    """An HTTP server in the place of Google: keeps what it is sent, answers with ``status``, or as ``ANSWERS`` say."""
     received, status = [], [200]
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             received.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            body = b"{}" if status[0] == 200 else json.dumps({"error": {"code": status[0], "message": "no"}}).encode()
-            self.send_response(status[0])
+            code, document = ANSWERS.get(status[0], {}).get(
+                self.path.partition("?")[0].rpartition("/")[2], (status[0], {})
+            )
+            body = json.dumps(document if code == 200 else {"error": {"code": code, "message": "no"}}).encode()
+            self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -96,6 +137,20 @@ def test_the_real_client_sends_it_and_an_emulator_without_it_is_told(receiver):
     path, body = received[0]
     assert path.startswith("/v1beta1/projects/p/locations/us-central1/modelMonitors")
     assert json.loads(body)["displayName"] == "shop 7"
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+def test_the_real_client_makes_the_monitor_once_and_a_job(receiver, answers):
+    address, received, status = receiver
+    status[0] = answers
+    place = msgspec.structs.replace(PLACE, api_endpoint=address)
+    done = model_monitor.created(place, with_table("bq://p.d.t"), VERSION, hours=24)
+    assert (done.outcome, done.detail) == ("done", JOB)
+    (_, made), (path, job) = received
+    assert path.partition("?")[0] == f"/v1beta1/{MONITOR}/modelMonitoringJobs"
+    assert json.loads(made)["modelMonitoringTarget"]["vertexModel"]["modelVersionId"] == "7"
+    target = json.loads(job)["modelMonitoringSpec"]["objectiveSpec"]["targetDataset"]
+    assert target["timeOffset"] == {"offset": "0h", "window": "24h"}
 
 
 def report():

@@ -45,6 +45,15 @@ def test_answers_by_slice_and_bin(engine, config, reference):
         assert window.total("squares", group) == pytest.approx(sum((row[2] - row[4]) ** 2 for row in mine))
 
 
+def test_an_empty_value_is_a_missing_one(engine, config, reference):
+    rows = [(x, None if i % 2 else "", *rest) for i, (x, _, *rest) in enumerate(draw(6, 200))]
+    log(engine, rows)
+    window = counted(engine, config, reference)
+    assert window.features["kind"] == [0, 0, 0, 200]
+    bins = [each.bin for each in window.answers["kind="]]
+    assert len(bins) == len(set(bins))  # the area under the curve counts rows of a bin as ties
+
+
 def test_only_the_version_the_endpoint_and_the_window(engine, config, reference):
     rows = draw(7, 50)
     log(engine, rows)
@@ -57,7 +66,7 @@ def test_only_the_version_the_endpoint_and_the_window(engine, config, reference)
     log(engine, rows, latency=900, key="slow", at=NOW, outcome=False)
     window = counted(engine, config, reference)
     assert (window.own.requests, window.own.answered, window.own.failed, window.own.refused) == (200, 100, 50, 50)
-    assert window.own.slow == 50
+    assert (window.own.timed, window.own.slow) == (100, 50)
     assert window.traffic["2"].requests == 50
     assert sum(window.features["x"]) == 100
     assert window.total("n") == 50  # those logged a moment ago are too young to have an outcome
@@ -93,6 +102,32 @@ def test_a_warehouse_that_cannot_answer_is_an_error(engine, config, reference):
         connection.execute(sa.text("DROP TABLE outcomes"))
     with pytest.raises(EvidenceError, match="no such table"):
         counted(engine, config, reference)
+
+
+def test_a_window_is_found_by_the_index_also_in_a_log_older_than_it(engine, config, reference):
+    from interlock.monitoring.statements import Rows, traffic_statement
+    from interlock.warehouse import open_warehouse
+
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP INDEX request_response_log_by_time"))
+    again = open_warehouse(engine.url.render_as_string())
+    statement = traffic_statement(Rows("shop", "1", 0.0, 1.0), 100.0)
+    text = str(statement.compile(again, compile_kwargs={"literal_binds": True}))
+    with again.connect() as connection:
+        plan = [row.detail for row in connection.execute(sa.text(f"EXPLAIN QUERY PLAN {text}"))]
+    assert any("request_response_log_by_time (logging_time>? AND logging_time<?)" in each for each in plan), plan
+
+
+def test_a_rollout_is_not_led_to_that_index(engine):
+    from interlock.rollout.measurement import watermark
+
+    executed = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: executed.append(given[2:4]))
+    watermark(engine, "shop", after=5, matured_before=100.0)
+    (text, values), *_ = executed
+    with engine.connect() as connection:
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+    assert any("PRIMARY KEY (rowid>?)" in each for each in plan), plan
 
 
 @pytest.mark.parametrize("dialect", ["postgresql", "bigquery"])
