@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -132,6 +133,14 @@ def emulator_token(environment: Mapping[str, str] = os.environ) -> str:
 def pickle_allowed(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether the Vertex AI emulator may load pickled models of prebuilt images: ``INTERLOCK_ALLOW_PICKLE=1``."""
     return environment.get("INTERLOCK_ALLOW_PICKLE", "") == "1"
+
+
+def step_runner(environment: Mapping[str, str] = os.environ) -> Literal["process", "docker"]:
+    """What a step of a pipeline job is in the emulator: with ``INTERLOCK_RUNNER=docker``, a container of its image."""
+    found = environment.get("INTERLOCK_RUNNER") or "process"
+    if found not in ("process", "docker"):
+        raise ConfigError(f"INTERLOCK_RUNNER={found!r} is not a way to run a step: give process or docker")
+    return "docker" if found == "docker" else "process"
 
 
 def emulator_headers(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -14,10 +14,10 @@ from interlock.report.page import write_report
 from interlock.report.run import RunReport
 
 
-def run(scenario: Path, state: Path, *, keep: bool, console: Console) -> None:
+def run(scenario: Path, state: Path, *, keep: bool, console: Console, runner: str = "") -> None:
     """Run it and say what happened; :class:`GateFailed` when a version ended otherwise than the scenario expects."""
     try:
-        result = run_scenario(scenario, state, console)
+        result = run_scenario(scenario, state, console, runner)
     finally:
         if not keep:
             stack.down(state)

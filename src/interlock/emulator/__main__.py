@@ -16,7 +16,7 @@ import msgspec
 from interlock.emulator.server import Options, serve
 from interlock.emulator.state import Ready
 from interlock.errors import InterlockError
-from interlock.settings import emulator_token, pickle_allowed
+from interlock.settings import emulator_token, pickle_allowed, step_runner
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -40,6 +40,12 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     parser.add_argument(
         "--health-seconds", type=float, default=5.0, help="between checks of a model server (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--runner",
+        choices=("process", "docker"),
+        default=step_runner(),
+        help="a pipeline step is a process in the environment of its image, or a container (or INTERLOCK_RUNNER)",
     )
     return Options(**vars(parser.parse_args(arguments)), token=emulator_token())
 

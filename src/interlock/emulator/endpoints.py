@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from interlock.emulator.call import Call
+from interlock.emulator.dedicated import DedicatedPort
 from interlock.emulator.deployments import Deployments, replica_count
 from interlock.emulator.listing import page
 from interlock.emulator.masks import masked_update
@@ -32,7 +33,7 @@ _MUTABLE = (
     *("predictRequestResponseLoggingConfig", "clientConnectionConfig"),
 )
 _MUTABLE_DEPLOYED = ("dedicatedResources", "automaticResources", "disableContainerLogging", "enableContainerLogging")
-_OUTPUT_ONLY = ("deployedModels", "trafficSplit", "createTime", "updateTime")
+_OUTPUT_ONLY = ("deployedModels", "trafficSplit", "createTime", "updateTime", "dedicatedEndpointDns")
 
 Split = dict[str, int]
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class _Endpoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     traffic_split: Split = {}
     predict_request_response_logging_config: _Logging | None = None
     client_connection_config: _Connection | None = None
+    dedicated_endpoint_enabled: bool = False
     etag: str = ""
 
 
@@ -102,12 +104,14 @@ class Endpoints:
         operations: Operations,
         models: Models,
         deployments: Deployments,
+        dedicated: DedicatedPort,
     ) -> None:
         self._store = store
         self._location = location
         self._operations = operations
         self._models = models
         self._deployments = deployments
+        self._dedicated = dedicated
 
     async def resume(self) -> None:
         """After a restart: start what was deployed, and route to it."""
@@ -126,6 +130,11 @@ class Endpoints:
         if endpoint is None:
             raise not_found(name)
         return endpoint
+
+    def _shown(self, endpoint: Document) -> Document:
+        """``endpoint`` as it is answered; the address of a dedicated one is another after each start."""
+        shown = public(endpoint)
+        return {**shown, "dedicatedEndpointDns": self._dedicated.dns()} if _is_dedicated(endpoint) else shown
 
     def _write(self, endpoint: Document) -> Document:
         return self._store.put(KIND, {**endpoint, "updateTime": timestamp()})
@@ -146,17 +155,17 @@ class Endpoints:
         endpoint = {**kept, "name": name, "deployedModels": [], "trafficSplit": {}, "createTime": timestamp()}
         with self._store.transaction():
             endpoint = self._write(endpoint)
-            operation = self._operations.complete(call, "CreateEndpoint", "Endpoint", public(endpoint))
+            operation = self._operations.complete(call, "CreateEndpoint", "Endpoint", self._shown(endpoint))
         self._deployments.route(endpoint)
         return operation
 
     def get(self, call: Call) -> Document:
         """GetEndpoint."""
-        return public(self._read(call.ids[0]))
+        return self._shown(self._read(call.ids[0]))
 
     def list_endpoints(self, call: Call) -> Document:
         """ListEndpoints."""
-        return page([public(endpoint) for endpoint in self._store.all(KIND)], call.query, "endpoints")
+        return page([self._shown(endpoint) for endpoint in self._store.all(KIND)], call.query, "endpoints")
 
     def update(self, call: Call) -> Document:
         """UpdateEndpoint: a stale etag is refused, an absent one overwrites."""
@@ -167,7 +176,7 @@ class Endpoints:
         changed["trafficSplit"] = check_split(changed.get("trafficSplit", {}), _ids(endpoint))
         changed = self._write(changed)
         self._deployments.route(changed)
-        return public(changed)
+        return self._shown(changed)
 
     def update_long_running(self, call: Call) -> Document:
         """UpdateEndpointLongRunning: what is given replaces what is there, as an operation."""
@@ -273,6 +282,10 @@ class Endpoints:
         self._deployments.route(endpoint)
         self._operations.run(operation["name"], self._deployments.stop(gone))
         return answer(operation)
+
+
+def _is_dedicated(endpoint: Document) -> bool:
+    return endpoint.get("dedicatedEndpointEnabled") is True
 
 
 def _ids(endpoint: Document) -> list[str]:

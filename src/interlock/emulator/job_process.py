@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 class JobProcesses:
     """Runs jobs, reports their events, and ends them with the emulator."""
 
-    def __init__(self, state: Path, storage_endpoint: str) -> None:
+    def __init__(self, state: Path, storage_endpoint: str, runner: str) -> None:
         self._state = state.absolute()
+        self._runner = runner
         self._environment = {"STORAGE_EMULATOR_HOST": storage_endpoint} if storage_endpoint else {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._cancelled: set[str] = set()
@@ -81,6 +82,7 @@ class JobProcesses:
             "environment": self._environment,
             "owner": os.getpid(),
             "fail_fast": run.fail_fast,
+            "runner": self._runner,
         }
         command = [sys.executable, "-m", "interlock.local.job", str(job_file)]
         try:

@@ -22,7 +22,7 @@ from interlock.emulator.names import Location, new_id, timestamp
 from interlock.emulator.operations import Operations
 from interlock.emulator.rpc import Document, already_exists, invalid, not_found, precondition
 from interlock.emulator.store import Store, public
-from interlock.errors import InputError
+from interlock.errors import EnvironmentProblem, InputError
 
 KIND = "pipelineJob"
 _ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
@@ -204,8 +204,13 @@ class PipelineJobs:
 
 def _checked(body: Document) -> _PipelineJob:
     """``body`` in the fields that are acted on, once it is certain that it can be started."""
+    from interlock.local.kfp_hooks import require_kfp
     from interlock.local.parameters import convert_parameters
 
+    try:
+        require_kfp()
+    except EnvironmentProblem as error:
+        raise precondition(f"pipeline jobs cannot run here: {error}") from error
     try:
         job = msgspec.convert(body, _PipelineJob)
     except msgspec.ValidationError as error:

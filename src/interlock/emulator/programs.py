@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,10 +22,12 @@ import msgspec
 
 from interlock.emulator.call import duration_seconds
 from interlock.emulator.models import ContainerSpec, ModelBody
+from interlock.emulator.relay import HOST, StorageRelay
 from interlock.emulator.rpc import Document, precondition
+from interlock.errors import EnvironmentProblem
+from interlock.local.containers import labels, require_daemon
 
 _START_SECONDS = 120.0
-_DOCKER_SECONDS = 10.0
 _CONTAINER_PORT = 8080
 # https://cloud.google.com/vertex-ai/docs/predictions/pre-built-containers
 _PREBUILT = re.compile(r"[a-z-]+docker\.pkg\.dev/vertex-ai(?:-restricted)?/prediction/(sklearn|xgboost)-[cg]pu\.")
@@ -36,8 +37,8 @@ class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
     """How to start a server.
 
     With ``port`` 0 it prints ``{"ready": true, "port": N}`` on stdout once it listens, else it listens on ``port``.
-    ``container``: what ``command`` runs by Docker. ``ending`` is run once the process has ended: a Docker client that
-    was killed leaves its container behind.
+    ``container``: what ``command`` runs by Docker as ``name``, labelled with ``marks``. ``ending`` is run once the
+    process has ended: a Docker client that was killed leaves its container behind.
     """
 
     command: Sequence[str]
@@ -47,6 +48,8 @@ class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
     start_seconds: float
     port: int = 0
     container: ContainerSpec | None = None
+    marks: Sequence[str] = ()
+    name: str = ""
     ending: Sequence[str] = ()
 
     def anew(self) -> ServerProgram:
@@ -58,16 +61,21 @@ class ServerProgram(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             port=port,
-            command=docker_command(self.container, self.environment, port, name),
+            name=name,
+            command=docker_command(self.container, self.environment, port, name, self.marks),
             ending=("docker", "rm", "--force", "--volumes", name),
         )
 
 
 class Programs(msgspec.Struct, frozen=True, kw_only=True):
-    """Programs for container images. ``allow_pickle``: prebuilt images may run, which load pickles."""
+    """Programs for container images. ``allow_pickle``: prebuilt images may run, which load pickles.
+
+    ``storage``: where the storage emulator is. ``state``: the folder whose containers they are.
+    """
 
     environments: Path
-    storage_endpoint: str
+    state: Path
+    storage: StorageRelay
     allow_pickle: bool
 
     async def program(self, entry: Document, body: ModelBody, container: ContainerSpec) -> ServerProgram:
@@ -75,6 +83,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
         environment = self._environment(entry, body, container)
         image = container.image_uri
         command: list[str] = []
+        marks: list[str] = []
         if prebuilt := _PREBUILT.match(image):
             command = self._prebuilt(image, prebuilt[1])
         elif _is_ours(image):
@@ -82,6 +91,9 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
         else:
             await _require_docker(image)
             environment["AIP_HTTP_PORT"] = str(_CONTAINER_PORT)
+            if self.storage.endpoint:
+                environment["STORAGE_EMULATOR_HOST"] = await self.storage.from_containers()
+            marks = labels(self.state)
         return ServerProgram(
             command=command,
             environment=environment,
@@ -89,6 +101,7 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
             predict_route=environment["AIP_PREDICT_ROUTE"],
             start_seconds=duration_seconds(container.deployment_timeout, _START_SECONDS),
             container=None if command else container,
+            marks=marks,
         ).anew()
 
     def _environment(self, entry: Document, body: ModelBody, container: ContainerSpec) -> dict[str, str]:
@@ -101,8 +114,8 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
             "AIP_MODEL_VERSION": entry["modelVersionId"],
             "AIP_DEPLOYED_MODEL_ID": entry["id"],
         }
-        if self.storage_endpoint:
-            environment["STORAGE_EMULATOR_HOST"] = self.storage_endpoint
+        if self.storage.endpoint:
+            environment["STORAGE_EMULATOR_HOST"] = self.storage.endpoint
         return environment
 
     def _serving(self, image: str) -> list[str]:
@@ -119,10 +132,12 @@ class Programs(msgspec.Struct, frozen=True, kw_only=True):
         return [sys.executable, "-m", "interlock.emulator.prebuilt", library]
 
 
-def docker_command(container: ContainerSpec, environment: Mapping[str, str], port: int, name: str) -> list[str]:
+def docker_command(
+    container: ContainerSpec, environment: Mapping[str, str], port: int, name: str, marks: Sequence[str] = ()
+) -> list[str]:
     """``docker run`` with the container's own port published on loopback ``port``; variables go by name."""
-    command = ["docker", "run", "--rm", "--init", "--name", name]
-    command += ["--publish", f"127.0.0.1:{port}:{_CONTAINER_PORT}", "--add-host", "host.docker.internal:host-gateway"]
+    command = ["docker", "run", "--rm", "--init", "--name", name, *marks]
+    command += ["--publish", f"127.0.0.1:{port}:{_CONTAINER_PORT}", "--add-host", f"{HOST}:host-gateway"]
     for variable in environment:
         command += ["--env", variable]
     entrypoint, *rest = container.command or [""]
@@ -138,21 +153,12 @@ def _is_ours(image: str) -> bool:
 
 
 async def _require_docker(image: str) -> None:
-    refused = f"image {image} is not one of Interlock's (interlock-*), so it needs a container: "
-    if shutil.which("docker") is None:
-        raise precondition(refused + "docker is not installed here")
-    process = await asyncio.create_subprocess_exec(
-        *("docker", "version", "--format", "{{.Server.Version}}"),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
     try:
-        code = await asyncio.wait_for(process.wait(), _DOCKER_SECONDS)
-    except TimeoutError:
-        process.kill()
-        code = -1
-    if code != 0:
-        raise precondition(refused + "no Docker daemon answers; start one")
+        await asyncio.to_thread(require_daemon)
+    except EnvironmentProblem as error:
+        raise precondition(
+            f"image {image} is not one of Interlock's (interlock-*), so it needs a container: {error}"
+        ) from error
 
 
 def _free_port() -> int:

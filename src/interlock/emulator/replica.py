@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from interlock.emulator.children import end_child, last_lines, start_child
 from interlock.emulator.programs import ServerProgram
 from interlock.emulator.rpc import Document
 from interlock.emulator.upstream import Upstream
+from interlock.emulator.usage import used
 from interlock.errors import EnvironmentProblem
+from interlock.local.containers import first_process
 
 _BACK_OFF_SECONDS = (0.2, 1.0, 5.0, 30.0)
 _STEADY_SECONDS = 60.0  # a server that lived this long starts its back-off afresh
@@ -48,14 +49,15 @@ class Replica:
         self._pump: asyncio.Task[None] | None = None
         self._starts = 0
         self._port = 0
+        self._first_process = 0  # of a container, as this machine numbers it
         self.in_flight = 0
         self._listening: Upstream | None = None
         self.upstream: Upstream | None = None  # None while it cannot take requests
 
     def usage(self) -> Document:
-        """Process id, memory, processor time and restarts."""
+        """Process id (in a container, that of its client), memory, processor time and restarts."""
         pid = self._process.pid if self._process is not None else 0
-        memory, seconds = _used(pid)
+        memory, seconds = used(self._first_process or pid)
         return {
             "pid": pid,
             "url": f"http://127.0.0.1:{self._port}{self._program.predict_route}",
@@ -114,6 +116,7 @@ class Replica:
                 self._process = await start_child(program.command, program.environment, self._log_file, signal.SIGKILL)
                 self._port = await self._listening_port(self._process)
                 await self._until_healthy()
+                self._first_process = await asyncio.to_thread(first_process, program.name) if program.name else 0
         except TimeoutError as error:
             await self._end_process()
             raise EnvironmentProblem(
@@ -207,17 +210,6 @@ class Replica:
                 log.warning("model server %d failed %d health checks: killed", process.pid, failed)
                 process.kill()
         return ended.result()
-
-
-def _used(pid: int) -> tuple[float, float]:
-    """Resident memory in MB and processor seconds of a process; zeros where there is no /proc."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0, 0.0
-    memory = int(stat[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-    return round(memory, 1), round(seconds, 2)
 
 
 def _announcement(line: bytes) -> int:

@@ -2,14 +2,15 @@
 
 ::
 
-    lock ─> open store and warehouse ─> bind ─> recover ─> listen, emulator.json
-      └──> one line on stderr                                     │ SIGTERM
-                       flush the log <─ end jobs and servers <─ stop taking requests
+    lock ─> clear up containers ─> open store and warehouse ─> bind ─> recover ─> listen, emulator.json
+      └──> one line on stderr                                                            │ SIGTERM
+                                              flush the log <─ end jobs and servers <─ stop taking requests
 """
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ import sqlalchemy as sa
 import uvicorn
 
 from interlock.emulator.app import App
+from interlock.emulator.dedicated import DedicatedPort
 from interlock.emulator.deployments import Deployments
 from interlock.emulator.endpoints import Endpoints
 from interlock.emulator.evaluations import Evaluations
@@ -33,23 +35,27 @@ from interlock.emulator.operations import Operations
 from interlock.emulator.pipeline_jobs import PipelineJobs
 from interlock.emulator.prediction import Prediction
 from interlock.emulator.programs import Programs
+from interlock.emulator.relay import StorageRelay
 from interlock.emulator.routes import build_routes
 from interlock.emulator.schedules import Schedules
 from interlock.emulator.serving_log import ServingLog
 from interlock.emulator.state import Ready, lock_state, remove_ready, write_ready
 from interlock.emulator.store import Store
 from interlock.errors import ConfigError, EnvironmentProblem
+from interlock.local.containers import remove_all, require_daemon
 from interlock.settings import local_settings
 from interlock.warehouse import open_warehouse
 
 _SHUTDOWN_SECONDS = 5
 _SHORTEST_TOKEN = 16
+log = logging.getLogger(__name__)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The command line. ``warehouse`` '' is ``<state>/warehouse.db``; ``port`` 0 is any free one.
 
     ``token``: what clients must send, '' for none. ``health_seconds`` between checks of a model server.
+    ``runner``: what a pipeline step is, "process" or "docker".
     """
 
     state: Path
@@ -63,6 +69,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_pickle: bool = False
     token: str = ""
     health_seconds: float = 5.0
+    runner: str = "process"
 
 
 def serve(options: Options, announce: Callable[[Ready], None]) -> None:
@@ -70,10 +77,13 @@ def serve(options: Options, announce: Callable[[Ready], None]) -> None:
     check_host(options.host, options.allow_remote, options.token)
     with lock_state(options.state):
         remove_ready(options.state)
+        if options.runner == "docker":
+            require_daemon()
+        _clear_up(options.state)
         serving_log = ServingLog(_open_warehouse(options.warehouse or f"sqlite:///{options.state}/warehouse.db"))
         store = Store(options.state / "emulator.db")
         with bind(options.host, options.port) as listener:
-            emulator = Emulator(options, store, serving_log)
+            emulator = Emulator(options, listener.getsockname()[:2], store, serving_log)
             config = uvicorn.Config(
                 emulator,
                 http="httptools",
@@ -95,8 +105,9 @@ def serve(options: Options, announce: Callable[[Ready], None]) -> None:
 class Emulator:
     """All parts of one emulator, as an ASGI application."""
 
-    def __init__(self, options: Options, store: Store, serving_log: ServingLog) -> None:
+    def __init__(self, options: Options, address: tuple[str, int], store: Store, serving_log: ServingLog) -> None:
         self._options = options
+        self._address = address
         self._store = store
         self._serving_log = serving_log
         self._app: App | None = None
@@ -116,20 +127,23 @@ class Emulator:
             trust_env=False,
         )
         self._client = client
+        self._relay = StorageRelay(options.storage_endpoint)
         self._operations = operations = Operations(self._store, location)
         self._models = models = Models(self._store, location, operations)
         self._deployments = deployments = Deployments(
             logs=options.state / "servers",
             programs=Programs(
                 environments=local_settings().environments,
-                storage_endpoint=options.storage_endpoint,
+                state=options.state,
+                storage=self._relay,
                 allow_pickle=options.allow_pickle,
             ),
             client=client,
             health_seconds=options.health_seconds,
         )
-        self._endpoints = endpoints = Endpoints(self._store, location, operations, models, deployments)
-        self._processes = processes = JobProcesses(options.state, options.storage_endpoint)
+        self._dedicated = DedicatedPort(options.state / "tls", self._address)
+        self._endpoints = endpoints = Endpoints(self._store, location, operations, models, deployments, self._dedicated)
+        self._processes = processes = JobProcesses(options.state, options.storage_endpoint, options.runner)
         self._jobs = jobs = PipelineJobs(self._store, location, operations, processes)
         self._schedules = schedules = Schedules(self._store, location, operations, jobs)
         routes = build_routes(models, Evaluations(self._store, models), endpoints, jobs, schedules, operations)
@@ -150,6 +164,8 @@ class Emulator:
         await self._operations.stop()
         await self._processes.stop()
         await self._deployments.stop_all()
+        await self._relay.stop()
+        await self._dedicated.stop()
         await self._client.close()
         self._serving_log.stop()
 
@@ -176,6 +192,17 @@ class _Server(uvicorn.Server):
             ready = Ready(os.getpid(), port, f"http://{self._options.host}:{port}")
             write_ready(self._options.state, ready)
             self._announce(ready)
+
+
+def _clear_up(state: Path) -> None:
+    """Remove the containers of an emulator that was killed: their ports and their work belong to nobody now."""
+    try:
+        removed = remove_all(state)
+    except EnvironmentProblem as error:
+        log.warning("%s, and start this emulator again", error)
+        return
+    if removed:
+        log.warning("removed %d containers of an emulator that was killed", removed)
 
 
 def check_host(host: str, allow_remote: bool, token: str) -> None:

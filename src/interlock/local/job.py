@@ -24,13 +24,15 @@ import sys
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from interlock.errors import InterlockError
+from interlock.local.container_runner import ContainerRunner
+from interlock.local.containers import remove_job
 from interlock.local.events import EventWriter
-from interlock.local.kfp_hooks import run_pipeline
+from interlock.local.kfp_hooks import RunCommand, run_pipeline
 from interlock.local.parameters import convert_parameters
 from interlock.local.python_images import environments_of
 from interlock.local.step_runner import StepRunner
@@ -53,7 +55,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ``environment``: variables for every step. ``state``: folder for what jobs share.
     ``owner``: pid without which warm interpreters end; 0 is the process that started the job. ``fail_fast``: after
     the first failure no further task starts, exit handlers apart; else only those that depend on it do not.
-    ``cache``: folder of task outputs, '' for one in ``state``.
+    ``cache``: folder of task outputs, '' for one in ``state``. ``runner``: what a step is, a process in the environment
+    of its image or a Docker container of it.
     """
 
     job: str
@@ -66,6 +69,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     owner: int = 0
     fail_fast: bool = False
     cache: str = ""
+    runner: Literal["process", "docker"] = "process"
 
 
 def main(arguments: list[str]) -> int:
@@ -110,13 +114,33 @@ def _supervise(job: Job, output: int, parent: int, scratch: Path) -> bool:
         return True
     steps.cancel()
     wait([future], timeout=UNWIND_SECONDS)
-    events.close("CANCELLED", "cancelled")
+    try:
+        if job.runner == "docker":
+            remove_job(Path(job.state), job.job)
+    finally:
+        events.close("CANCELLED", "cancelled")
     return future.done()
 
 
 def run_job(job: Job, reports: TaskReports, steps: RunningSteps, scratch: Path, settings: LocalSettings) -> None:
     """Check everything that can be checked before a step runs, then run. Raises when the job fails."""
     parameters = convert_parameters(job.pipeline_spec, job.parameters)
+    run_command = (_containers if job.runner == "docker" else _processes)(job, steps, scratch, settings)
+    run_pipeline(
+        job.pipeline_spec,
+        parameters,
+        job=job.job,
+        pipeline_root=Path(job.pipeline_root).absolute(),
+        workspace=scratch / "workspace",
+        cache=Path(job.cache or Path(job.state) / "task-cache").absolute(),
+        run_command=run_command,
+        around_task=reports.around,
+        saw_inputs=reports.saw_inputs,
+    )
+
+
+def _processes(job: Job, steps: RunningSteps, scratch: Path, settings: LocalSettings) -> RunCommand:
+    """Steps as processes in the environments of their images; raises if there is none for one."""
     environments = environments_of(
         job.pipeline_spec,
         root=settings.environments,
@@ -139,17 +163,24 @@ def run_job(job: Job, reports: TaskReports, steps: RunningSteps, scratch: Path, 
         warm_pool=pool if settings.warm else None,
     )
     runner.start_warm()
-    run_pipeline(
+    return runner.run
+
+
+def _containers(job: Job, steps: RunningSteps, scratch: Path, settings: LocalSettings) -> RunCommand:
+    """Steps as containers of their images; raises if one could not be started."""
+    state, root = Path(job.state).absolute(), Path(job.pipeline_root).absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    runner = ContainerRunner(
         job.pipeline_spec,
-        parameters,
         job=job.job,
-        pipeline_root=Path(job.pipeline_root).absolute(),
-        workspace=scratch / "workspace",
-        cache=Path(job.cache or Path(job.state) / "task-cache").absolute(),
-        run_command=runner.run,
-        around_task=reports.around,
-        saw_inputs=reports.saw_inputs,
+        state=state,
+        folders=[state, scratch, *([] if root.is_relative_to(state) else [root])],
+        process_environment=settings.process_environment,
+        variables=job.environment,
+        steps=steps,
     )
+    runner.require()
+    return runner.run
 
 
 def _report_verdict(future: Future[None], events: EventWriter, reports: TaskReports) -> None:

@@ -20,12 +20,14 @@ tests/unit/local/test_kfp_hooks.py fails when another kfp version moves them.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from interlock.errors import EnvironmentProblem
 from interlock.local.conditions import Condition, without_conditions
 
 TESTED_VERSION = "2.17.0"
@@ -36,6 +38,15 @@ RunCommand = Callable[[str, list[str], dict[str, str]], int]
 ExecuteTask = Callable[..., tuple[dict[str, Any], Any]]
 # kfp's executor input of a task that is about to run
 SawInputs = Callable[[Any], None]
+
+
+def require_kfp() -> None:
+    """:class:`EnvironmentProblem` where kfp is not installed."""
+    if importlib.util.find_spec("kfp") is None:
+        raise EnvironmentProblem(
+            "kfp is not installed beside this emulator, as in image interlock-emulator, which only serves models: "
+            "install interlock[ml] and start the emulator from there, or run the pipeline on Kubeflow Pipelines"
+        )
 
 
 def run_pipeline(

@@ -27,6 +27,8 @@ import msgspec
 
 from interlock.contracts import Place, read_contract, write_contract
 from interlock.errors import EnvironmentProblem
+from interlock.local.containers import remove_all
+from interlock.settings import step_runner
 
 PROJECT, LOCATION, BUCKET = "demo-project", "us-central1", "interlock"
 START_SECONDS, STOP_SECONDS = 30.0, 20.0
@@ -38,18 +40,35 @@ class Running(msgspec.Struct, frozen=True):
     pid: int
     started: str
     port: int = 0
+    runner: str = ""
 
 
-def up(state: Path, *, port: int = 0) -> Place:
-    """Start what is not running; returns where everything is. ``port`` of the Vertex emulator, 0 = any free one."""
+def up(state: Path, *, port: int = 0, runner: str = "") -> Place:
+    """Start what is not running; returns where everything is. ``port`` of the Vertex emulator, 0 = any free one.
+
+    ``runner``: what a pipeline step is, "process" or "docker"; '' for what the settings say.
+    """
     state = state.resolve()
     require_writable(state)
     running = running_place(state)
     if running is not None:
+        _require_runner(state, runner)
         return running
-    down(state)  # half a stack is no stack
+    _stop(state)  # half a stack is no stack
     storage = _start_storage(state)
-    arguments = ["--state", str(state), "--project", PROJECT, "--location", LOCATION, "--port", str(port)]
+    runner = runner or step_runner()
+    arguments = [
+        "--state",
+        str(state),
+        "--project",
+        PROJECT,
+        "--location",
+        LOCATION,
+        "--port",
+        str(port),
+        "--runner",
+        runner,
+    ]
     warehouse = f"sqlite:///{state / 'warehouse.db'}"
     arguments += ["--warehouse", warehouse, "--storage-endpoint", f"http://127.0.0.1:{storage.port}"]
     process = _start(state, "emulator", [sys.executable, "-m", "interlock.emulator", *arguments])
@@ -57,9 +76,9 @@ def up(state: Path, *, port: int = 0) -> Place:
     try:
         _wait(state, "emulator", process, lambda: _emulator_url(ready, process.pid) != "")
     except EnvironmentProblem:
-        down(state)
+        _stop(state)
         raise
-    _write(state / "emulator.process.json", process)
+    _write(state / "emulator.process.json", msgspec.structs.replace(process, runner=runner))
     place = Place(
         project=PROJECT,
         location=LOCATION,
@@ -105,12 +124,21 @@ def require_place(state: Path) -> Place:
     """The running place, or what to do about it."""
     place = running_place(state)
     if place is None:
-        raise EnvironmentProblem(f"nothing runs on state folder {state}: start it with `interlock up`")
+        raise EnvironmentProblem(
+            f"nothing runs on state folder {state.resolve()}: `interlock up` starts it, --state names another"
+        )
     return place
 
 
 def down(state: Path) -> list[str]:
-    """Stop what we started; returns the names of what was running."""
+    """Stop what we started, containers of a killed emulator included; returns the names of what was running."""
+    stopped = _stop(state)
+    if remove_all(state):
+        stopped.append("containers")
+    return stopped
+
+
+def _stop(state: Path) -> list[str]:
     stopped = []
     for name in ("console", "emulator.process", "storage"):
         process = _read(state / f"{name}.json")
@@ -120,6 +148,14 @@ def down(state: Path) -> list[str]:
         (state / f"{name}.json").unlink(missing_ok=True)
     (state / "place.json").unlink(missing_ok=True)
     return stopped
+
+
+def _require_runner(state: Path, runner: str) -> None:
+    process = _read(state / "emulator.process.json")
+    if runner and process is not None and process.runner != runner:
+        raise EnvironmentProblem(
+            f"the emulator on {state} runs with --runner {process.runner}: `interlock down` first, then up again"
+        )
 
 
 def open_console(state: Path, *, port: int = 0) -> str:

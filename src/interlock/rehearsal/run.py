@@ -54,10 +54,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return [attempt.outcome for attempt in self.attempts] == self.expected
 
 
-def run_scenario(path: Path, state: Path, console: Console) -> Result:
+def run_scenario(path: Path, state: Path, console: Console, runner: str = "") -> Result:
     """Run the scenario on fresh emulators with their state in ``state``, which is emptied first.
 
-    The emulators are left running: whoever calls decides when they end.
+    ``runner`` is that of :func:`interlock.local.stack.up`. The emulators are left running: whoever calls decides when
+    they end.
     """
     scenario = load_scenario(path)
     config_path = path.parent / scenario.config
@@ -67,7 +68,7 @@ def run_scenario(path: Path, state: Path, console: Console) -> Result:
     base = read_use_case(config_path)
     started = time.time()
     _empty(state)
-    place = stack.up(state)
+    place = stack.up(state, runner=runner)
     where = f"Vertex AI emulator {place.api_endpoint}, storage {place.storage_endpoint}, state {state}"
     console.print(where, soft_wrap=True)
     templates = {name: compile_pipeline(name, state / "templates") for name in ("training", "deployment")}

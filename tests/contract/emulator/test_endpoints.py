@@ -1,6 +1,7 @@
 """EndpointService through the SDK."""
 
 import json
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -194,6 +195,43 @@ def test_raw_predict_passes_the_body_and_names_who_answered(endpoint, upload, em
     assert response.headers["X-Vertex-AI-Deployed-Model-Id"] == endpoint.list_models()[0].id
     answer = endpoint.predict(instances=[[1]], use_raw_predict=True)
     assert answer.model_version_id == "1"
+
+
+def test_dedicated_endpoint_is_called_over_tls(sdk, upload, emulator, monkeypatch):
+    endpoint = sdk.Endpoint.create(display_name="dedicated", dedicated_endpoint_enabled=True)
+    try:
+        certificate = emulator.state / "tls" / "certificate.pem"
+        assert (certificate.with_name("key.pem").stat().st_mode & 0o777) == 0o600
+        deploy(endpoint, upload())
+        with pytest.raises(requests.exceptions.SSLError):
+            endpoint.predict(instances=[[1]], use_dedicated_endpoint=True)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        found = endpoint.predict(instances=[[1]], use_dedicated_endpoint=True)
+        assert found.deployed_model_id == endpoint.list_models()[0].id
+        body = json.dumps({"instances": [["x" * 1_000_000]]}).encode()
+        response = endpoint.raw_predict(body=body, headers={"Content-Type": "application/json"})
+        assert json.loads(response.content)["predictions"][0]["version"] == "1"
+        assert response.headers["X-Vertex-AI-Deployed-Model-Id"] == found.deployed_model_id
+    finally:
+        endpoint.delete(force=True)
+
+
+def test_plain_endpoint_has_no_port_of_its_own(endpoint):
+    assert not endpoint.dedicated_endpoint_dns
+
+
+def test_grpc_fails_at_once(place, emulator):
+    """The client speaks TLS there, always; docs/emulator.md says to take REST."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import aiplatform_v1 as v1
+
+    client = v1.EndpointServiceClient(
+        credentials=AnonymousCredentials(), client_options={"api_endpoint": f"localhost:{emulator.ready['port']}"}
+    )
+    started = time.monotonic()
+    with pytest.raises(exceptions.ServiceUnavailable, match="WRONG_VERSION_NUMBER"):
+        client.list_endpoints(parent=f"projects/{place.project}/locations/{place.location}")
+    assert time.monotonic() - started < 5
 
 
 def test_v1beta1_operation_carries_v1beta1_types(emulator):

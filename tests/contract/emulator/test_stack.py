@@ -72,6 +72,20 @@ def test_the_snippet_is_the_one_in_the_documentation():
         assert name in page or name in ("STORAGE_EMULATOR_HOST", "NO_GCE_CHECK")
 
 
+def test_another_runner_than_the_running_one_is_refused(state):
+    refused = interlock("up", "--state", str(state), "--runner", "docker")
+    assert refused.returncode == 1
+    assert "runs with --runner process: `interlock down` first" in refused.stderr
+
+
+def test_docker_as_runner_needs_a_daemon(tmp_path):
+    nowhere = f"unix://{tmp_path}/nowhere.sock"
+    refused = interlock("up", "--state", str(tmp_path / "state"), "--runner", "docker", DOCKER_HOST=nowhere)
+    assert refused.returncode == 1
+    assert "docker is not installed here" in refused.stderr or "no Docker daemon answers" in refused.stderr
+    assert stack.running_place(tmp_path / "state") is None
+
+
 def test_up_replaces_a_dead_emulator_and_keeps_its_state(state):
     before = stack.require_place(state)
     pid = int((state / "emulator.json").read_text().partition('"pid":')[2].partition(",")[0])

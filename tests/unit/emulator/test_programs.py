@@ -7,7 +7,9 @@ import pytest
 
 from interlock.emulator.models import ContainerSpec, EnvironmentVariable, ModelBody
 from interlock.emulator.programs import Programs, docker_command
+from interlock.emulator.relay import StorageRelay
 from interlock.emulator.rpc import RpcError
+from interlock.local.containers import STATE, state_id
 
 ENTRY = {"id": "7", "modelVersionId": "3"}
 PREBUILT = "europe-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
@@ -16,8 +18,13 @@ PREBUILT = "europe-docker.pkg.dev/vertex-ai/prediction/sklearn-cpu.1-5:latest"
 def program(tmp_path, image, *, allow_pickle=False, **fields):
     container = ContainerSpec(image_uri=image, **fields)
     body = ModelBody(artifact_uri="gs://b/m", container_spec=container)
-    programs = Programs(environments=tmp_path, storage_endpoint="http://127.0.0.1:1", allow_pickle=allow_pickle)
-    return asyncio.run(programs.program(ENTRY, body, container))
+
+    async def find():
+        storage = StorageRelay("http://127.0.0.1:1")
+        programs = Programs(environments=tmp_path, state=tmp_path, storage=storage, allow_pickle=allow_pickle)
+        return await programs.program(ENTRY, body, container)
+
+    return asyncio.run(find())
 
 
 @pytest.fixture
@@ -72,6 +79,9 @@ def test_other_images_run_by_docker_on_a_loopback_port(tmp_path, monkeypatch):
     assert found.command[found.command.index("--publish") + 1] == f"127.0.0.1:{found.port}:8080"
     assert found.command[-3:] == ["team/model:1", "--fast", "x"]
     assert found.environment["AIP_HTTP_PORT"] == "8080"
+    assert found.command[found.command.index("--label") + 1] == f"{STATE}={state_id(tmp_path)}"
+    # This Docker has no bridge with an address of this machine, as where it runs in a virtual one.
+    assert found.environment["STORAGE_EMULATOR_HOST"] == "http://host.docker.internal:1"
 
 
 def test_variables_reach_the_container_by_name_only():
