@@ -65,7 +65,7 @@ def measure_ingestion(folder: Path) -> dict[str, Any]:
     from pyarrow import csv
 
     from interlock.config import load_config
-    from interlock.ingestion.sources import read_batches
+    from interlock.ingestion.sources import open_source
     from interlock.ingestion.table_file import write_table
 
     load_config(ROOT / "examples" / "flights" / "config.yaml")
@@ -73,7 +73,8 @@ def measure_ingestion(folder: Path) -> dict[str, Any]:
     ours, plain = [], []
     for _ in range(3):
         began = time.perf_counter()
-        write_table("bench", read_batches(folder / "flights.csv"), folder / "out.parquet", time="time_hour")
+        [(_, batches)] = open_source("flights.csv", folder)
+        write_table("bench", (batch for _, batch in batches), folder / "out.parquet", time="time_hour")
         ours.append(time.perf_counter() - began)
         began = time.perf_counter()
         pq.write_table(csv.read_csv(folder / "flights.csv"), folder / "plain.parquet", compression="zstd")

@@ -13,10 +13,14 @@ def ingest_table(table: Output[Dataset], config: str, start: str, end: str, base
     Writes: ``table``, a folder with table.json.
     Fails when: a source is missing, unreadable, or has no row in [start, end).
     """
+    import sys
     from pathlib import Path
 
     from interlock.config import parse_config
     from interlock.ingestion.ingest import ingest_table as ingest
+    from interlock.progress import Progress
 
-    written = ingest(parse_config(config), start=start, end=end, base=Path(base), folder=Path(table.path))
+    with Progress(sys.stderr) as say:
+        read = parse_config(config)
+        written = ingest(read, start=start, end=end, base=Path(base), folder=Path(table.path), say=say)
     table.metadata.update(rows=written.rows, sha256=written.sha256)

@@ -20,13 +20,17 @@ def validate_data(
     Writes: ``statistics`` (DatasetFeatureStatisticsList), ``verdict`` (data-verdict/v1), ``page`` (HTML).
     Fails when: the schema cannot be parsed. Anomalies do not fail here: build_features refuses the verdict.
     """
+    import sys
     from pathlib import Path
 
     from interlock.config import parse_config
     from interlock.contracts import write_contract
+    from interlock.progress import Progress
     from interlock.validation.stage import validate_table
 
-    judged, computed, html = validate_table(parse_config(config), schema_text=schema, folder=Path(table.path))
+    with Progress(sys.stderr) as say:
+        folder = Path(table.path)
+        judged, computed, html = validate_table(parse_config(config), schema_text=schema, folder=folder, say=say)
     Path(statistics.path).write_bytes(computed.SerializeToString())
     Path(page.path).write_text(html, encoding="utf-8")
     write_contract(judged, Path(verdict.path))

@@ -9,12 +9,14 @@ import difflib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from interlock.errors import ConfigError, EnvironmentProblem, InputError
+from interlock.progress import Progress
 
 DIFFERENT = 3  # exit status of `diff`: the table does not fit the schema
 
@@ -87,20 +89,38 @@ def _ask(config: Path, start: str, end: str, command: str, *more: Path) -> str:
     python = python_for("interlock-data", settings.environments)
     with tempfile.TemporaryDirectory(prefix="interlock-schema-") as name:
         folder = Path(name)
-        ingest_table(load_config(config), start=start, end=end, base=config.parent, folder=folder)
+        with Progress(sys.stderr) as say:
+            ingest_table(load_config(config), start=start, end=end, base=config.parent, folder=folder, say=say)
         arguments = [command, str(folder / "table.parquet"), *(str(path.absolute()) for path in more)]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [str(python), "-W", "ignore", "-m", "interlock.validation.schema_files", *arguments],
             env={**settings.process_environment, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        kind = InputError if last.startswith("interlock: ") else EnvironmentProblem
-        raise kind(f"schema {command}: {last.removeprefix('interlock: ')}")
-    return done.stdout
+        with process, Progress(sys.stderr) as say:
+            answer, errors = _wait(process, lambda: say("statistics of the table"))
+    if process.returncode:
+        last = (errors.strip().splitlines() or ["no message"])[-1]
+        if last.startswith("interlock: "):
+            raise InputError(last.removeprefix("interlock: "))
+        raise EnvironmentProblem(f"{python}: statistics failed: {last}")
+    return answer
+
+
+def _wait(process: subprocess.Popen[str], meanwhile: Callable[[], None]) -> tuple[str, str]:
+    """What it wrote to stdout and stderr; a process that still runs when this is interrupted is ended."""
+    try:
+        while True:
+            meanwhile()
+            try:
+                return process.communicate(timeout=0.5)
+            except subprocess.TimeoutExpired:
+                continue
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _changes(file: Path, text: str) -> str:

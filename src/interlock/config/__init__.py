@@ -1,6 +1,7 @@
 """The one file that describes a use case; :mod:`interlock.config.file` reads it."""
 
 from interlock.config.data import (
+    Csv,
     Dataflow,
     DataWaiver,
     Drift,
@@ -9,6 +10,7 @@ from interlock.config.data import (
     Label,
     NullShare,
     Rules,
+    ServedRows,
     Source,
     Span,
     Split,
@@ -55,6 +57,7 @@ __all__ = [
     "Config",
     "Cost",
     "Count",
+    "Csv",
     "DataWaiver",
     "Dataflow",
     "Drift",
@@ -82,6 +85,7 @@ __all__ = [
     "Rules",
     "Search",
     "Section",
+    "ServedRows",
     "Serving",
     "Shadow",
     "Signing",

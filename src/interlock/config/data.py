@@ -19,11 +19,27 @@ class Join(Section, frozen=True, kw_only=True):
     columns: Annotated[list[Name], Meta(min_length=1)]
 
 
+class Csv(Section, frozen=True, kw_only=True):
+    """How the source's CSV files are written. ``delimiter`` '' is the one of ``,`` ``;`` tab ``|`` that the header has.
+
+    ``nulls`` mean missing, beside the empty cell, NA, NaN and null. ``times``: strptime format of times that are not
+    ISO, for instance ``%d/%m/%Y``. ``decimal``: decimal point of numbers.
+    """
+
+    delimiter: Annotated[str, Meta(max_length=1)] = ""
+    nulls: list[str] = []
+    times: str = ""
+    decimal: Literal[".", ","] = "."
+
+
 class Source(Section, frozen=True, kw_only=True):
     """Where rows come from. ``table``: path, glob, ``gs://`` or ``package:NAME/path``; CSV, zipped CSV or Parquet.
 
     ``key`` names the columns that together identify a row; ``time`` orders the rows. ``columns`` reads only these
     (besides key and time); [] is all. ``types`` fixes CSV columns whose first rows would mislead the reader.
+    ``rename`` gives a column whose name is not plain one that is (``charges: "Charges ($)"``); all other keys use it.
+    ``row`` is the name of a column that is made, for a table without time or key: a number per row, unique, in an
+    order that has nothing to do with the file's.
     """
 
     table: str
@@ -32,6 +48,9 @@ class Source(Section, frozen=True, kw_only=True):
     join: list[Join] = []
     columns: list[Name] = []
     types: dict[Name, Literal["int", "float", "string", "bool", "time"]] = {}
+    rename: dict[Name, str] = {}
+    row: Annotated[str, Meta(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]{0,62})?$")] = ""
+    csv: Csv = Csv()
 
 
 class Label(Section, frozen=True, kw_only=True):
@@ -102,7 +121,7 @@ class Span(Section, frozen=True, kw_only=True):
 
 
 class Drift(Section, frozen=True, kw_only=True):
-    """Alarm when a feature's distribution left the reference span.
+    """Alarm when a feature's distribution left the reference: a span before (``drift``), or the table (``skew``).
 
     ``false_alarm``: chance of any alarm over all features when nothing changed. ``effect``: Jensen-Shannon
     divergence (bits) below which a difference does not matter. ``block_days`` of rows are resampled together.
@@ -113,6 +132,19 @@ class Drift(Section, frozen=True, kw_only=True):
     block_days: Count = 7
     resamples: Annotated[int, Meta(ge=200, le=20000)] = 2000
     features: list[Name] = []
+
+
+class ServedRows(Section, frozen=True, kw_only=True):
+    """Rows as a model in production got them: features under the names they have in ``source.table``, and ``time``.
+
+    ``table``: as ``source.table``; for BigQuery's serving log a ``.sql`` file that unpacks the requests. Rows with
+    ``start`` <= time < ``end``; '' leaves that side open.
+    """
+
+    table: Annotated[str, Meta(min_length=1)]
+    time: Name
+    start: str = ""
+    end: str = ""
 
 
 class Rules(Section, frozen=True, kw_only=True):
@@ -154,8 +186,10 @@ class Dataflow(Section, frozen=True, kw_only=True):
 class Validation(Section, frozen=True, kw_only=True):
     """``schema``: reviewed TFDV schema beside this file; '' infers one and blocks nothing but its own rules.
 
-    ``reference``: the span that drift and row counts are held against. ``severity``: ``warn`` lets a rule
-    (``drift``) or one feature's rule (``dest.drift``) pass with a note. ``slices`` get statistics of their own.
+    ``reference``: the span that drift and row counts are held against. ``serving``: what production got; it must meet
+    the schema in the environment SERVING, and ``skew`` holds its distributions against the table's. ``severity``:
+    ``warn`` lets a rule (``drift``) or one feature's rule (``dest.drift``) pass with a note. ``slices`` get statistics
+    of their own.
     ``engine``: ``dataflow`` computes statistics on many machines, set by ``dataflow``.
     """
 
@@ -167,6 +201,8 @@ class Validation(Section, frozen=True, kw_only=True):
     dataflow: Dataflow | None = None
     reference: Span | None = None
     drift: Drift | None = None
+    serving: ServedRows | None = None
+    skew: Drift | None = None
     rules: Rules = Rules()
     severity: dict[str, Literal["block", "warn"]] = {}
     waivers: list[DataWaiver] = []

@@ -24,7 +24,8 @@ def parse_config(text: str, file: str = "config") -> Config:
     try:
         raw = read_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        hint = "; indent with spaces, YAML takes no tabs" if "'\\t'" in str(error) else ""
+        raise ConfigError(f"{file}: not YAML: {' '.join(str(error).split())}{hint}") from error
     try:
         config = msgspec.convert(raw, type=Config)
     except msgspec.ValidationError as error:
@@ -45,7 +46,9 @@ def read_config_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         reason = error.strerror or "unreadable"
-        raise ConfigError(f"{path}: {reason}; give a config file, for instance examples/flights/config.yaml") from error
+        raise ConfigError(
+            f"{path}: {reason}; give a config file; `interlock init TABLE --label COLUMN` writes one"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
 

@@ -97,6 +97,8 @@ def _impossible_validation(config: Config) -> list[str]:
     needs = "needs validation.reference; give its start and end"
     if wanted.reference is None and wanted.drift is not None:
         problems.append(f"validation.drift: {needs}")
+    if wanted.serving is None and wanted.skew is not None:
+        problems.append("validation.skew: needs validation.serving; name the table of served rows and its time column")
     if wanted.reference is None and wanted.rules.row_count_ratio is not None:
         problems.append(f"validation.rules.row_count_ratio: {needs}")
     if (wanted.engine == "dataflow") != (wanted.dataflow is not None):

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import msgspec
 
+from interlock.config.section import NAME
 from interlock.config.use_case import Config
 
 
 def explain(error: msgspec.ValidationError, raw: object) -> str:
     """msgspec's message, with the place first and the allowed keys where a key is unknown or missing."""
+    if raw is None:
+        return "the file says nothing; `interlock init TABLE --label COLUMN` writes a first one"
     what, _, where = str(error).partition(" - at ")
     where = where.partition("`$")[2]
     key = where.rstrip("`").lstrip(".") or "(top level)"
     allowed = ""
     if "unknown field" in what or "missing required field" in what:
         struct = _struct_at(Config, where.rstrip("`"))
-        allowed = f"; allowed keys: {', '.join(struct.__struct_fields__)}"
+        unknown = what.partition("unknown field ")[2].strip("`")
+        near = get_close_matches(unknown, struct.__struct_fields__, n=1)
+        allowed = f"; did you mean {near[0]}? " if near else "; "
+        allowed += f"allowed keys: {', '.join(struct.__struct_fields__)}"
     value = _value_at(raw, where.rstrip("`"))
     got = "" if isinstance(value, (dict, list)) or value is None else f" (got {value!r})"
+    if f"regex {NAME!r}" in what:
+        what = "Expected a name: letters, digits and _, no digit first; source.rename gives a column such a one"
     return f"{key}: {what[0].lower()}{what[1:]}{got}{allowed}"
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$")]
+NAME = r"^[a-zA-Z_][a-zA-Z0-9_]{0,62}$"
+Name = Annotated[str, Meta(pattern=NAME)]
 
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,40}$")]

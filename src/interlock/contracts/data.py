@@ -30,6 +30,8 @@ class Table(Contract, frozen=True, kw_only=True, tag="table/v1"):
     window_end: str = ""
     reference_rows: int = 0
     reference_sha256: str = ""
+    serving_rows: int = 0
+    serving_sha256: str = ""
 
 
 class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +70,7 @@ class Anomaly(msgspec.Struct, frozen=True):
 
 
 class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
-    """Divergence of one feature from the reference span, in bits.
+    """Divergence of one feature from its reference, in bits.
 
     ``limit`` is the larger of the effect floor and what chance allows; ``alarm`` when the divergence exceeds it.
     """
@@ -80,7 +82,10 @@ class FeatureDrift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataVerdict(Contract, frozen=True, kw_only=True, tag="data-verdict/v1"):
-    """Outcome of data validation. ``passed`` is false as soon as one blocking anomaly stands."""
+    """Outcome of data validation. ``passed`` is false as soon as one blocking anomaly stands.
+
+    ``drift``: the table against the reference span. ``skew``: served rows against the table.
+    """
 
     passed: bool
     rows: int
@@ -89,6 +94,7 @@ class DataVerdict(Contract, frozen=True, kw_only=True, tag="data-verdict/v1"):
     schema_sha256: str
     anomalies: list[Anomaly] = []
     drift: list[FeatureDrift] = []
+    skew: list[FeatureDrift] = []
 
 
 class Features(Contract, frozen=True, kw_only=True, tag="features/v1"):

@@ -12,9 +12,11 @@ from typing import IO
 import pyarrow as pa
 from pyarrow import csv
 
+from interlock.config import Csv
 from interlock.errors import InputError
 
 BLOCK_BYTES = 16 << 20
+DELIMITERS = [",", ";", "\t", "|"]
 NULLS = ["", "NA", "NaN", "nan", "null", "NULL"]
 TYPES = {
     "int": pa.int64(),
@@ -24,6 +26,8 @@ TYPES = {
     "time": pa.timestamp("us"),
 }
 
+PLAIN = Csv()
+
 Open = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
@@ -31,16 +35,19 @@ def read_csv(
     name: str,
     open_stream: Open,
     *,
-    delimiter: str = ",",
+    dialect: Csv = PLAIN,
     types: Mapping[str, str] | None = None,
     columns: list[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Stream a CSV. ``name`` is for messages; ``open_stream`` may be called again to find the place of an error."""
+    delimiter = dialect.delimiter or _delimiter(open_stream)
     options = csv.ConvertOptions(
-        null_values=NULLS,
+        null_values=[*NULLS, *dialect.nulls],
         strings_can_be_null=True,
         column_types={column: TYPES[kind] for column, kind in (types or {}).items()},
         include_columns=columns,
+        decimal_point=dialect.decimal,
+        timestamp_parsers=[csv.ISO8601, *filter(None, [dialect.times])],
     )
     try:
         with open_stream() as stream:
@@ -62,6 +69,14 @@ def read_csv(
         raise InputError(_explain(name, open_stream, _line(error), delimiter)) from error
 
 
+def _delimiter(open_stream: Open) -> str:
+    """The one that cuts the header into most columns; a comma when several do."""
+    try:
+        return max(DELIMITERS, key=lambda each: len(_header(open_stream, each)))
+    except plain_csv.Error:  # no header that can be read: the reader says what is wrong
+        return DELIMITERS[0]
+
+
 def _explain(name: str, open_stream: Open, message: str, delimiter: str) -> str:
     if "straddling" in message:
         return f"{name}: a row is longer than {BLOCK_BYTES >> 20} MB; is a quote left open, or does a cell hold a file?"
@@ -77,7 +92,12 @@ def _explain(name: str, open_stream: Open, message: str, delimiter: str) -> str:
     row = _row_of(open_stream, int(found[1]), value[1], delimiter) if value else None
     where = f"row {row}, " if row is not None else ""
     shown = f"{value[1]!r} is not {found[2]}" if value else found[3]
-    return f"{name}: {where}column {column}: {shown}; mend the value, or set source.types: {{{column}: string}}"
+    hint = (
+        "set source.csv.times to how they are written, for instance %d/%m/%Y"
+        if "timestamp" in found[2]
+        else (f"name it in source.csv.nulls if it means missing, or set source.types: {{{column}: string}}")
+    )
+    return f"{name}: {where}column {column}: {shown}; mend the value, {hint}"
 
 
 def _invalid_text(name: str, open_stream: Open, column: str, delimiter: str) -> str:

@@ -3,45 +3,45 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from interlock.config import Config
+from interlock.config import Config, ServedRows, Span
 from interlock.contracts import Table, write_contract
 from interlock.errors import InputError
 from interlock.ingestion.checks import check_table
 from interlock.ingestion.limits import require_sound
-from interlock.ingestion.sources import open_source
+from interlock.ingestion.main_table import open_main
+from interlock.ingestion.sources import Numbered, open_source
 from interlock.ingestion.table_file import Window, write_table
+from interlock.ingestion.time_range import TimeRange
+from interlock.progress import Say, silent
 
-log = logging.getLogger(__name__)
 
-
-def ingest_table(config: Config, *, start: str, end: str, base: Path, folder: Path) -> Table:
+def ingest_table(config: Config, *, start: str, end: str, base: Path, folder: Path, say: Say = silent) -> Table:
     """Read the source's rows with ``start <= time < end`` and every joined table into ``folder``.
 
     ``start`` and ``end`` are ISO dates or times in UTC; '' leaves that side open. The reference span, if the config
-    names one, becomes ``reference.parquet``; declared SQL checks are counted into ``checks.json``. ``table.json`` is
-    written last: a folder without it is unfinished.
+    names one, becomes ``reference.parquet``, served rows ``serving.parquet``; declared SQL checks are counted into
+    ``checks.json``. ``table.json`` is written last: a folder without it is unfinished. ``say`` hears how far it is.
     """
     window = parse_window(start, end, "window")
-    table = _copy_main(config, base, folder / "table.parquet", window)
+    table = _copy_main(config, base, folder / "table.parquet", window, say)
     joined = {}
     for join in config.source.join:
-        batches = _rows(join.table, base, [*join.by, *join.columns], None, (None, None), None, {})
+        needed = list(dict.fromkeys([*join.by, *join.columns]))
+        batches = copy_rows(open_source(join.table, base, columns=needed), needed, None, say)
         joined[join.name] = write_table(join.table, batches, folder / f"{join.name}.parquet").rows
     table = msgspec.structs.replace(table, joined=joined, window_end=window[1].isoformat() if window[1] else "")
-    span = config.validation.reference
-    if span is not None:
-        reference = _copy_main(
-            config, base, folder / "reference.parquet", parse_window(span.start, span.end, "validation.reference")
-        )
+    if config.validation.reference is not None:
+        reference = _copy_reference(config, config.validation.reference, base, folder, window, say)
         table = msgspec.structs.replace(table, reference_rows=reference.rows, reference_sha256=reference.sha256)
+    if config.validation.serving is not None:
+        served = _copy_served(config.validation.serving, base, folder / "serving.parquet", say)
+        table = msgspec.structs.replace(table, serving_rows=served.rows, serving_sha256=served.sha256)
     rules = config.validation.rules
     if rules.checks or rules.label_balance is not None:
         write_contract(check_table(config, folder / "table.parquet", table.sha256), folder / "checks.json")
@@ -68,45 +68,45 @@ def parse_time(text: str, name: str) -> dt.datetime | None:
     return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
-def _copy_main(config: Config, base: Path, target: Path, window: Window) -> Table:
+def _copy_main(config: Config, base: Path, target: Path, window: Window, say: Say) -> Table:
     source = config.source
     needed = [source.time, *source.key]
     columns = list(dict.fromkeys([*needed, *source.columns])) if source.columns else None
-    batches = _rows(source.table, base, needed, source.time, window, columns, dict(source.types))
+    within = TimeRange(column=source.time, start=window[0], end=window[1])
+    batches = copy_rows(open_main(source, base, columns=columns, within=within), needed, within, say)
     return write_table(source.table, batches, target, time=source.time, window=window)
 
 
-def _rows(
-    source: str,
-    base: Path,
-    needed: list[str],
-    time: str | None,
-    window: Window,
-    columns: list[str] | None,
-    types: dict[str, str],
+def _copy_reference(config: Config, span: Span, base: Path, folder: Path, window: Window, say: Say) -> Table:
+    wanted, target = parse_window(span.start, span.end, "validation.reference"), folder / "reference.parquet"
+    if not _contains(window, wanted):
+        return _copy_main(config, base, target, wanted, say)
+    # Its rows were just written: the source need not be read again.
+    within = TimeRange(column=config.source.time, start=wanted[0], end=wanted[1])
+    batches = copy_rows(open_source("table.parquet", folder, within=within), [config.source.time], within, say)
+    return write_table(config.source.table, batches, target, time=config.source.time, window=wanted)
+
+
+def _contains(outer: Window, inner: Window) -> bool:
+    starts_after = outer[0] is None or (inner[0] is not None and inner[0] >= outer[0])
+    return starts_after and (outer[1] is None or (inner[1] is not None and inner[1] <= outer[1]))
+
+
+def _copy_served(served: ServedRows, base: Path, target: Path, say: Say) -> Table:
+    window = parse_window(served.start, served.end, "validation.serving")
+    within = TimeRange(column=served.time, start=window[0], end=window[1])
+    batches = copy_rows(open_source(served.table, base, within=within), [served.time], within, say)
+    return write_table(served.table, batches, target, time=served.time, window=window)
+
+
+def copy_rows(
+    source: Iterator[tuple[str, Numbered]], needed: list[str], within: TimeRange | None, say: Say
 ) -> Iterator[pa.RecordBatch]:
-    for name, batches in open_source(source, base, columns=columns, types=types):
-        row = 0
-        for batch in batches:
-            require_sound(name, batch, needed, time, first_row=row)
-            kept = _within(batch, time, window) if time else batch
-            if row // 1_000_000 < (row + batch.num_rows) // 1_000_000:
-                log.info("%s: %d million rows read", name, (row + batch.num_rows) // 1_000_000)
-            row += batch.num_rows
+    """Sound batches with the rows that are ``within``, and a word about each that was read."""
+    for name, batches in source:
+        for row, batch in batches:
+            require_sound(name, batch, needed, within.column if within else None, first_row=row)
+            kept = within.select(batch) if within else batch
+            say(f"reading {name}: {row + batch.num_rows:,} rows")
             if kept.num_rows:
                 yield kept
-
-
-def _within(batch: pa.RecordBatch, time: str, window: Window) -> pa.RecordBatch:
-    start, end = window
-    if not start and not end:
-        return batch
-    column = batch.column(time)
-    if pa.types.is_integer(column.type):
-        raise InputError(f"time column {time} holds whole numbers: a window of dates does not apply; leave it open")
-    mask = pa.array([True] * batch.num_rows)
-    if start:
-        mask = pc.and_(mask, pc.greater_equal(column, pa.scalar(start, column.type)))
-    if end:
-        mask = pc.and_(mask, pc.less(column, pa.scalar(end, column.type)))
-    return batch.filter(mask)

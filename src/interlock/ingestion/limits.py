@@ -42,7 +42,7 @@ def _columns(name: str, schema: pa.Schema, needed: Sequence[str]) -> None:
         )
     missing = [column for column in needed if column not in schema.names]
     if missing:
-        hint = "; is the delimiter a comma?" if len(schema.names) == 1 else ""
+        hint = "; set source.csv.delimiter" if len(schema.names) == 1 else ""
         raise InputError(f"{name}: no column {', '.join(missing)}; it has {', '.join(schema.names)[:300]}{hint}")
 
 
@@ -50,7 +50,8 @@ def _time(name: str, batch: pa.RecordBatch, time: str, first_row: int) -> None:
     array = batch.column(batch.schema.get_field_index(time))
     kind = array.type
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind)):
-        raise InputError(f"{name}: time column {time} is {kind}; give ISO times, dates or whole numbers")
+        how = "; how text is read as times, source.csv.times says (%d/%m/%Y)" if pa.types.is_string(kind) else ""
+        raise InputError(f"{name}: time column {time} is {kind}; give ISO times, dates or whole numbers{how}")
     if array.null_count:
         row = first_row + pc.index(pc.is_null(array), pa.scalar(True)).as_py() + 1
         raise InputError(

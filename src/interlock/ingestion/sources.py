@@ -1,14 +1,14 @@
 """Where tables come from: a URI becomes a stream of Arrow record batches.
 
-==============================  =======================================================================
+==============================  ======================================================================================
 URI                             read as
-==============================  =======================================================================
-``path``, ``*.csv``, folder     files, globs, folders: ``.csv``, ``.csv.zip``, ``.csv.gz``, ``.tsv``, ``.parquet``
+==============================  ======================================================================================
+``path``, ``*.csv``, folder     files, globs, folders, partitioned ones (``month=01/…``): CSV, zipped CSV, TSV, Parquet
 ``package:NAME/path``           the same, inside an installed Python package (which is not imported)
 ``gs://bucket/path``            the same, on Cloud Storage, globs included
 ``bq://project.dataset.table``  a BigQuery table
 ``name.sql``                    a BigQuery query, in a file
-==============================  =======================================================================
+==============================  ======================================================================================
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from __future__ import annotations
 import glob
 import importlib.util
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from interlock.config import Csv
 from interlock.errors import InputError
-from interlock.ingestion.csv_files import read_csv
+from interlock.ingestion.csv_files import PLAIN, read_csv
+from interlock.ingestion.time_range import TimeRange
 
+Numbered = Iterator[tuple[int, pa.RecordBatch]]  # with the number of rows that stand before the batch in its file
 OpenRaw = Callable[[], AbstractContextManager[IO[bytes]]]  # opens a stream, as often as it is called
 SUFFIXES = (".csv", ".csv.zip", ".csv.gz", ".tsv", ".parquet")
 BATCH_ROWS = 65536
@@ -40,7 +44,8 @@ def find_files(uri: str, base: Path) -> list[Path]:
         raise InputError(f"source {uri}: scheme not supported; give a path, package:NAME/path, gs://… or bq://…")
     path = base / Path(uri).expanduser()
     if path.is_dir():
-        files = sorted(each for each in path.iterdir() if each.name.lower().endswith(SUFFIXES))
+        found = (each for each in path.rglob("*") if each.name.lower().endswith(SUFFIXES))
+        files = sorted(each for each in found if _is_part(each.relative_to(path)))
         if not files:
             raise InputError(f"source {uri}: no table in {path}; it must hold {', '.join(SUFFIXES)}")
         return files
@@ -48,6 +53,11 @@ def find_files(uri: str, base: Path) -> list[Path]:
     if not files or not files[0].exists():
         raise InputError(f"source {uri}: no such file (looked in {base.resolve()}); correct source.table in the config")
     return files
+
+
+def _is_part(path: Path) -> bool:
+    """Directly in the folder, or in partitions of it (``month=2024-01/…``)."""
+    return all("=" in folder for folder in path.parts[:-1])
 
 
 def _package_file(uri: str) -> Path:
@@ -63,38 +73,55 @@ def _package_file(uri: str) -> Path:
 
 
 def open_source(
-    uri: str, base: Path, *, columns: list[str] | None = None, types: Mapping[str, str] | None = None
-) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
-    """Pairs of a name for messages and its batches. ``columns`` are pushed down to the reader; None is all."""
+    uri: str,
+    base: Path,
+    *,
+    columns: list[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    within: TimeRange | None = None,
+    csv: Csv = PLAIN,
+) -> Iterator[tuple[str, Numbered]]:
+    """Pairs of a name for messages and its batches.
+
+    ``columns`` (None is all) and ``within`` are pushed down to the reader. Where that cannot leave rows out, as in a
+    CSV, they come all the same: the caller selects.
+    """
     if uri.startswith(("gs://", "bq://")) or uri.endswith(".sql"):
         from interlock.ingestion import cloud
 
-        yield from cloud.open_source(uri, base, columns=columns, types=types)
+        yield from cloud.open_source(uri, base, columns=columns, types=types, within=within, csv=csv)
         return
     for path in find_files(uri, base):
-        yield str(path), read_batches(path, columns=columns, types=types)
+        yield str(path), read_stream(str(path), _opener(path), columns=columns, types=types, within=within, csv=csv)
 
 
-def read_batches(
-    path: Path, *, columns: list[str] | None = None, types: Mapping[str, str] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Stream a file. Timestamps come out as UTC without zone, nullable integers stay integers."""
-    return read_stream(str(path), lambda: path.open("rb"), columns=columns, types=types)
+def _opener(path: Path) -> OpenRaw:
+    return lambda: path.open("rb")
 
 
 def read_stream(
-    name: str, open_raw: OpenRaw, *, columns: list[str] | None = None, types: Mapping[str, str] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """The same for anything that can be opened as a seekable binary stream; ``name`` tells the format."""
+    name: str,
+    open_raw: OpenRaw,
+    *,
+    columns: list[str] | None = None,
+    types: Mapping[str, str] | None = None,
+    within: TimeRange | None = None,
+    csv: Csv = PLAIN,
+) -> Numbered:
+    """Read what can be opened as a seekable binary stream; ``name`` tells the format.
+
+    Timestamps come out as UTC without zone, nullable integers stay integers.
+    """
     lower = name.lower()
     try:
         if lower.endswith(".parquet"):
             with open_raw() as raw:
-                yield from plain_time(_parquet(name, raw, columns))
+                for before, batch in _parquet(name, raw, columns, within):
+                    yield before, plain_time(batch)
         elif lower.endswith((".csv", ".csv.gz", ".tsv", ".zip")):
-            delimiter = "\t" if lower.endswith(".tsv") else ","
-            yield from plain_time(
-                read_csv(name, lambda: _unpacked(name, open_raw), delimiter=delimiter, types=types, columns=columns)
+            dialect = msgspec.structs.replace(csv, delimiter=csv.delimiter or "\t") if lower.endswith(".tsv") else csv
+            yield from numbered(
+                read_csv(name, lambda: _unpacked(name, open_raw), dialect=dialect, types=types, columns=columns)
             )
         else:
             raise InputError(f"{name}: unknown format; give {', '.join(SUFFIXES)}")
@@ -102,6 +129,14 @@ def read_stream(
         raise InputError(f"{name}: cannot be read: {' '.join(str(error).split())[:300]}") from error
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or str(error)[:300]}") from error
+
+
+def numbered(batches: Iterable[pa.RecordBatch]) -> Numbered:
+    """Batches that leave nothing out, times as UTC without zone."""
+    before = 0
+    for batch in batches:
+        yield before, plain_time(batch)
+        before += batch.num_rows
 
 
 @contextmanager
@@ -122,19 +157,24 @@ def _unpacked(name: str, open_raw: OpenRaw) -> Iterator[IO[bytes]]:
             yield raw
 
 
-def _parquet(name: str, raw: IO[bytes], columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+def _parquet(name: str, raw: IO[bytes], columns: list[str] | None, within: TimeRange | None) -> Numbered:
     file = pq.ParquetFile(raw)
     missing = [column for column in columns or [] if column not in file.schema_arrow.names]
     if missing:
         has = ", ".join(file.schema_arrow.names)[:300]
         raise InputError(f"{name}: no column {', '.join(missing)}; it has {has}")
-    yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
+    before = 0
+    for index in range(file.num_row_groups):
+        group = file.metadata.row_group(index)
+        if within is None or within.may_hold(group):
+            row = before
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=[index], columns=columns):
+                yield row, batch
+                row += batch.num_rows
+        before += group.num_rows
 
 
-def plain_time(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def plain_time(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Times as UTC without zone: SQL on zoned times needs a time-zone database that may not be there."""
-    for batch in batches:
-        arrays = [
-            array.cast(pa.timestamp("us")) if pa.types.is_timestamp(array.type) else array for array in batch.columns
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+    arrays = [array.cast(pa.timestamp("us")) if pa.types.is_timestamp(array.type) else array for array in batch.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)

@@ -37,7 +37,8 @@ def write_table(
         target.parent.mkdir(parents=True, exist_ok=True)
         table = _write(source, batches, partial, time)
         if table is None:
-            between = f" with {time} in [{window[0]}, {window[1]})" if time and any(window) else ""
+            first, last = (moment or "open" for moment in window)
+            between = f" with {time} in [{first}, {last})" if time and any(window) else ""
             raise InputError(f"source {source}: 0 rows{between}; widen the window or correct the source")
         with partial.open("rb") as written:
             os.fsync(written.fileno())

@@ -42,7 +42,7 @@ def cloud_path(path: Path) -> str:
     return "gs://" + "/".join(path.parts[2:])
 
 
-def dataflow_statistics(wanted: Validation, table: Path, *, sha256: str, slices: list[str]) -> Any:
+def dataflow_statistics(wanted: Validation, table: Path, *, sha256: str, slices: list[str], weight: str = "") -> Any:
     """Statistics of ``table`` computed by Dataflow. ``sha256`` of its values makes the names of job and result."""
     if wanted.dataflow is None:
         raise ConfigError("validation.engine: dataflow needs validation.dataflow beside it")
@@ -55,6 +55,6 @@ def dataflow_statistics(wanted: Validation, table: Path, *, sha256: str, slices:
         cloud_path(table),
         f"{wanted.dataflow.temp_location.rstrip('/')}/{name}.pb",
         slices=slices,
-        weight=wanted.weight,
+        weight=weight,
         options=dataflow_options(wanted.dataflow, job_name=name),
     )

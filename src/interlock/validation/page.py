@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,12 +11,18 @@ from interlock.contracts import DataVerdict
 from interlock.validation.rules import present
 
 WIDTH, HEIGHT, MOST_VALUES = 320, 80, 12
-STYLE = """body{font:14px system-ui,sans-serif;margin:2rem auto;max-width:72rem;color:#1b2733;padding:0 1rem}
+# The colours of the reports, which this page stands beside.
+STYLE = """:root{color-scheme:light dark;--paper:#fff;--ink:#1b1e23;--muted:#5b626d;--rule:#d9dde3;--harm:#b5390a;
+--open:#7a5b00;--sound:#00755a;--now:#0b62a4;--was:#b0741b}
+@media(prefers-color-scheme:dark){:root{--paper:#14161a;--ink:#e7e9ec;--muted:#a2a9b4;--rule:#363b44;--harm:#ff8a5c;
+--open:#d8b45a;--sound:#3cc79d;--now:#63b3f0;--was:#d9a35a}}
+body{font:14px system-ui,sans-serif;margin:0;background:var(--paper);color:var(--ink)}
+main{max-width:72rem;margin:auto;padding:1.5rem 1rem;overflow-x:auto}
 h1{font-size:1.4rem}table{border-collapse:collapse;width:100%}td,th{padding:.35rem .6rem;text-align:left;
-vertical-align:top;border-bottom:1px solid #d9e0e6}.num{text-align:right;font-variant-numeric:tabular-nums}
-.block{color:#a4161a;font-weight:600}.warn{color:#7a5b00}.ok{color:#1a6b3c}.now{fill:#2f6fab;color:#2f6fab}
-.was{fill:#c98a2b;color:#c98a2b}
-small{color:#5b6b79}svg{display:block}"""
+vertical-align:top;border-bottom:1px solid var(--rule)}.num{text-align:right;font-variant-numeric:tabular-nums}
+.block{color:var(--harm);font-weight:600}.warn{color:var(--open)}.ok{color:var(--sound)}
+.now{fill:var(--now);color:var(--now)}.was{fill:var(--was);color:var(--was)}
+small{color:var(--muted)}svg{display:block}"""
 
 
 def render_page(
@@ -28,18 +34,21 @@ def render_page(
     state = '<span class="ok">passed</span>' if verdict.passed else '<span class="block">blocked</span>'
     drift = {each.feature: each for each in verdict.drift}
     rows = "".join(
-        _feature(each, was.get(each.path.step[0]), int(now.num_examples), drift.get(each.path.step[0]), times)
+        _feature(each, was, int(now.num_examples), drift.get(each.path.step[0]), times)
         for each in sorted(now.features, key=lambda feature: str(feature.path.step[0]))
     )
+    beside = "<th>reference</th><th>drift, bits</th>" if was else ""
     compared = f", reference {int(reference.datasets[0].num_examples):,} rows" if reference is not None else ""
     legend = '<small><b class="now">&#9632;</b> this span, <b class="was">&#9632;</b> reference</small>' if was else ""
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{escape(title)}: {state}</h1>"
-        f"<p>{verdict.rows:,} rows, {verdict.features} columns{compared}</p>{_anomalies(verdict)}{legend}"
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main><h1>{escape(title)}: {state}</h1>"
+        f"<p>{verdict.rows:,} rows, {verdict.features} columns{compared}</p>"
+        f"{_anomalies(verdict)}{_skew(verdict)}{legend}"
         "<table><thead><tr><th>column</th><th class=num>missing</th><th class=num>distinct / mean</th>"
-        "<th class=num>min</th><th class=num>max</th><th>this span</th><th>reference</th><th>drift, bits</th></tr>"
-        f"</thead><tbody>{rows}</tbody></table></body></html>\n"
+        f"<th class=num>min</th><th class=num>max</th><th>this span</th>{beside}</tr>"
+        f"</thead><tbody>{rows}</tbody></table></main></body></html>\n"
     )
 
 
@@ -61,8 +70,19 @@ def _anomalies(verdict: DataVerdict) -> str:
     return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table><br>"
 
 
-def _feature(feature: Any, before: Any, rows: int, drift: Any, times: Collection[str]) -> str:
+def _skew(verdict: DataVerdict) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(each.feature)}</td><td class={'block' if each.alarm else 'ok'}>{each.divergence:.4f}</td>"
+        f"<td class=num>{each.limit:.4f}</td></tr>"
+        for each in verdict.skew
+    )
+    head = "<tr><th>served rows against the table</th><th>skew, bits</th><th class=num>limit</th></tr>"
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table><br>" if rows else ""
+
+
+def _feature(feature: Any, was: Mapping[str, Any], rows: int, drift: Any, times: Collection[str]) -> str:
     name = feature.path.step[0]
+    before = was.get(name)
     share = (rows - present(feature)) / rows if rows else 0.0
     if feature.HasField("num_stats"):
         stats = feature.num_stats
@@ -75,10 +95,12 @@ def _feature(feature: Any, before: Any, rows: int, drift: Any, times: Collection
     bits += f"<br><small>limit {drift.limit:.4f}</small>" if drift else ""
     span = _span([each for each in (feature, before) if each is not None])
     labels = [b.label for b in (before or feature).string_stats.rank_histogram.buckets[:MOST_VALUES]]
-    pictures = f"<td>{_picture(feature, span, labels, 'now')}</td><td>{_picture(before, span, labels, 'was')}</td>"
+    pictures = f"<td>{_picture(feature, span, labels, 'now')}</td>"
+    if was:
+        pictures += f"<td>{_picture(before, span, labels, 'was')}</td><td>{bits}</td>"
     return (
         f"<tr><td>{escape(name)}</td><td class=num>{share:.2%}</td><td class=num>{middle}</td>"
-        f"<td class=num>{low}</td><td class=num>{high}</td>{pictures}<td>{bits}</td></tr>"
+        f"<td class=num>{low}</td><td class=num>{high}</td>{pictures}</tr>"
     )
 
 

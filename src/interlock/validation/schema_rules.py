@@ -25,6 +25,7 @@ def schema_anomalies(
     statistics: Any,
     *,
     reference: Any = None,
+    served: Any = None,
     environment: str = "TRAINING",
     table: Path | None = None,
     key: Sequence[str] = (),
@@ -34,8 +35,9 @@ def schema_anomalies(
     ``data_missing`` and dataset-level anomalies are not in ``anomaly_info``: all three are read. A comparator in
     the schema without the statistics it compares with would pass in silence: :class:`ConfigError`.
     """
-    _refuse_blind_comparators(schema, reference)
-    found = _validate(schema, statistics, reference, environment)
+    if environment == "TRAINING":  # comparators are about the table, which is judged there
+        _refuse_blind_comparators(schema, reference, served)
+    found = _validate(schema, statistics, reference, served, environment)
     anomalies = []
     if found.data_missing:
         anomalies.append(Anomaly("", "data_missing", "0 rows", ">= 1 row", "the table is empty"))
@@ -46,20 +48,22 @@ def schema_anomalies(
     return anomalies
 
 
-def _validate(schema: Any, statistics: Any, reference: Any, environment: str) -> Any:
+def _validate(schema: Any, statistics: Any, reference: Any, served: Any, environment: str) -> Any:
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     if environment not in schema.default_environment:
         known = ", ".join(schema.default_environment) or "none"
         raise ConfigError(f'schema: environment {environment} is not declared (there are: {known}); '
                           f'add default_environment: "{environment}"')  # fmt: skip
-    before = reference.datasets[0].SerializeToString() if reference is not None else b""
+    before, serving = (
+        each.datasets[0].SerializeToString() if each is not None else b"" for each in (reference, served)
+    )
     answer = native_validation().ValidateFeatureStatistics(
         statistics.datasets[0].SerializeToString(),
         schema.SerializeToString(),
         environment.encode(),
         before,
-        b"",  # serving statistics
+        serving,
         b"",  # statistics of the previous version
         b"",  # features needed
         b"",  # validation config
@@ -70,12 +74,12 @@ def _validate(schema: Any, statistics: Any, reference: Any, environment: str) ->
     return found
 
 
-def _refuse_blind_comparators(schema: Any, reference: Any) -> None:
+def _refuse_blind_comparators(schema: Any, reference: Any, served: Any) -> None:
     for feature in schema.feature:
-        if feature.HasField("skew_comparator"):
+        if feature.HasField("skew_comparator") and served is None:
             raise ConfigError(
-                f"schema: {feature.name} has a skew_comparator, and there are no serving statistics here: "
-                "use validation.drift, which is independent of sample size, or remove it"
+                f"schema: {feature.name} has a skew_comparator and no served rows to compare with: "
+                "give validation.serving in the config, or remove it"
             )
         if feature.HasField("drift_comparator") and reference is None:
             raise ConfigError(

@@ -21,15 +21,24 @@ DAY_SECONDS = 86400
 
 
 def count_spans(
-    reference: Path, current: Path, *, time: str, numbers: Sequence[str], categories: Sequence[str]
+    reference: Path,
+    current: Path,
+    *,
+    time: str,
+    numbers: Sequence[str],
+    categories: Sequence[str],
+    current_time: str = "",
 ) -> list[FeatureCounts]:
-    """Counts of both spans over bins fixed by ``reference``: its quantiles, or its most frequent values."""
+    """Counts of both spans over bins fixed by ``reference``: its quantiles, or its most frequent values.
+
+    ``current_time`` is for a current span whose time column has another name.
+    """
     columns = pq.read_schema(reference).names
     unknown = [name for name in [*numbers, *categories] if name not in columns]
     if unknown:
         raise ConfigError(f"validation.drift.features: no column {', '.join(unknown)}; there are {', '.join(columns)}")
     found = []
-    days = [_days(path, time) for path in (reference, current)]
+    days = [_days(reference, time), _days(current, current_time or time)]
     for name in [*numbers, *categories]:
         column = pq.read_table(reference, columns=[name]).column(name)
         bins = NumberBins(column) if name in numbers else CategoryBins(column)

@@ -6,7 +6,7 @@ equals ``GenerateStatistics`` on Beam field by field; means and deviations agree
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from interlock.errors import ConfigError, InputError
+from interlock.progress import Say, silent
 from interlock.validation.batches import as_examples, one_value_per_slice, take
 from interlock.validation.loading import statistics_module
 from interlock.validation.memory import trim_heap
@@ -26,7 +27,7 @@ WHOLE = "All Examples"  # TFDV's name of the slice that is everything
 MOST_SLICES = 1000
 
 
-def compute_statistics(table: Path, *, slices: Sequence[str] = (), weight: str = "") -> Any:
+def compute_statistics(table: Path, *, slices: Sequence[str] = (), weight: str = "", say: Say = silent) -> Any:
     """Statistics of every column as a ``DatasetFeatureStatisticsList``; the whole table is its first dataset.
 
     ``slices``: columns; every value gets a dataset named ``column_value``. ``weight``: a column without nulls.
@@ -34,8 +35,16 @@ def compute_statistics(table: Path, *, slices: Sequence[str] = (), weight: str =
     with pq.ParquetFile(table) as file:
         require_table(file.schema_arrow.names, slices=slices, weight=weight)
         # Threads of the reader would keep heaps of their own, which grow with the rows.
-        batches = file.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
+        batches = _told(file.iter_batches(batch_size=BATCH_ROWS, use_threads=False), file.metadata.num_rows, say)
         return statistics_of(batches, slices=slices, weight=weight)
+
+
+def _told(batches: Iterable[pa.RecordBatch], total: int, say: Say) -> Iterator[pa.RecordBatch]:
+    done = 0
+    for batch in batches:
+        yield batch
+        done += batch.num_rows
+        say(f"statistics: {done:,} of {total:,} rows")
 
 
 def require_table(names: Sequence[str], *, slices: Sequence[str], weight: str) -> None:

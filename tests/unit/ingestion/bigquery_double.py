@@ -52,11 +52,18 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append(self.path)
-        name = self.server.queries.get(body["query"])
+        planned = body.get("configuration", {})  # a job: only plans of queries are asked for
+        query = planned.get("query", body)["query"]
+        name = self.server.queries.get(query)
         if name is None:
-            self.send(400, {"error": {"code": 400, "message": f"Syntax error: {body['query']}"}})
+            self.send(400, {"error": {"code": 400, "message": f"Syntax error: {query}"}})
             return
         fields = self.server.tables[name][0]
+        if planned:
+            assert planned["dryRun"]
+            statistics = {"query": {"schema": {"fields": fields}}}
+            self.send(200, {**self.job(name), "configuration": planned, "statistics": statistics})
+            return
         answer = {"jobComplete": True, "schema": {"fields": fields}, **self.page(name, {})}
         self.send(200, {**answer, "jobReference": {"projectId": "p", "jobId": name, "location": "US"}})
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from interlock.errors import InputError
+from interlock.errors import ConfigError, InputError
 
 HEADER = "when,id,x,kind,y\n"
 
@@ -28,7 +28,13 @@ CASES: dict[str, tuple[str | bytes, dict[str, object], str]] = {
     "empty span": (HEADER + rows(30), {"start": "2025-01-01"}, r"0 rows with when in .*widen the window"),
     "window backwards": (HEADER + rows(3), {"start": "2025-01-01", "end": "2024-01-01"}, "is empty: give an end"),
     "not a date": (HEADER + rows(3), {"start": "soon"}, "'soon' is not a date"),
-    "wrong delimiter": ((HEADER + rows(30)).replace(",", ";"), {}, "no column when, id.*delimiter a comma"),
+    "wrong delimiter": ((HEADER + rows(30)).replace(",", "#"), {}, "no column when, id.*source.csv.delimiter"),
+    "renamed to what is not there": (
+        HEADER + rows(3),
+        {"source": {"rename": {"id": "Customer ID"}}},
+        "source.rename: 'Customer ID' is no column of .*t.csv; there are when, id",
+    ),
+    "row column there already": (HEADER + rows(3), {"source": {"row": "x"}}, "source.row: .*has a column x already"),
     "key missing": (HEADER.replace("id", "ix") + rows(30), {}, "no column id; it has when, ix"),
     "time is text": (HEADER + rows(30).replace("2024-", "y2024-"), {}, "time column when is string"),
     "invalid UTF-8": (
@@ -51,7 +57,7 @@ CASES: dict[str, tuple[str | bytes, dict[str, object], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_refused(ingest, tmp_path: Path, case: str) -> None:
     text, options, message = CASES[case]
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises((ConfigError, InputError), match=message) as caught:
         ingest(text, **options)
     assert "\n" not in str(caught.value)
     out = tmp_path / "out"

@@ -15,9 +15,10 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 
 from interlock.errors import InputError
-from interlock.ingestion.cloud import read_bigquery
+from interlock.ingestion.bigquery import read_bigquery
 from interlock.ingestion.ingest import ingest_table
-from interlock.ingestion.sources import open_source
+from interlock.ingestion.sources import numbered, open_source
+from interlock.ingestion.time_range import TimeRange
 
 FIELDS = [
     {"name": "when", "type": "TIMESTAMP"},
@@ -77,7 +78,7 @@ def test_parquet_columns_are_pushed_down(bucket, tmp_path: Path) -> None:
     bucket.blob("t.parquet").upload_from_filename(tmp_path / "t.parquet")
     [(name, batches)] = open_source("gs://lake/t.parquet", tmp_path, columns=["id"])
     assert name == "gs://lake/t.parquet"
-    assert [batch.to_pydict() for batch in batches] == [{"id": [1, 2]}]
+    assert [(before, batch.to_pydict()) for before, batch in batches] == [(0, {"id": [1, 2]})]
 
 
 @pytest.mark.parametrize("source", ["gs://lake/none/*.csv", "gs://no-such-bucket/t.csv"])
@@ -113,7 +114,7 @@ def client(bigquery_server) -> Any:
 
 
 def test_bigquery_table(client, bigquery_server, tmp_path: Path) -> None:
-    table = pa.Table.from_batches(read_bigquery(client, "bq://p.d.t", tmp_path))
+    table = pa.Table.from_batches(batch for _, batch in numbered(read_bigquery(client, "bq://p.d.t", tmp_path)))
     assert table.num_rows == 20
     assert [str(field.type) for field in table.schema] == ["timestamp[us]", "int64", "double", "string"]
     assert table.column("when")[5].as_py() == dt.datetime(2024, 1, 1, 5)
@@ -129,11 +130,62 @@ def test_bigquery_columns_are_pushed_down(client, bigquery_server, tmp_path: Pat
 
 
 def test_bigquery_query_file(client, bigquery_server, tmp_path: Path) -> None:
-    (tmp_path / "q.sql").write_text("SELECT * FROM d.t")
+    (tmp_path / "q.sql").write_text("SELECT * FROM d.t;\n")
     bigquery_server.queries["SELECT * FROM d.t"] = "d.t"
+    assert pa.Table.from_batches(read_bigquery(client, "q.sql", tmp_path)).num_rows == 20
+    bigquery_server.queries["SELECT `x`, `id` FROM (\nSELECT * FROM d.t\n)"] = "d.t"
     table = pa.Table.from_batches(read_bigquery(client, "q.sql", tmp_path, columns=["x", "id"]))
     assert table.schema.names == ["x", "id"]
     assert table.column("id").to_pylist() == list(range(20))
+
+
+def test_the_window_goes_around_a_query(client, bigquery_server, tmp_path: Path) -> None:
+    (tmp_path / "q.sql").write_text("SELECT * FROM d.t -- all of it")
+    bigquery_server.queries["SELECT * FROM d.t -- all of it"] = "d.t"
+    asked = (
+        "SELECT * FROM (\nSELECT * FROM d.t -- all of it\n) WHERE `when` >= TIMESTAMP '2024-01-01 04:00:00+00'"
+        " AND `when` < TIMESTAMP '2024-01-02 00:00:00+00'"
+    )
+    bigquery_server.tables["d.few"] = (FIELDS, bigquery_server.tables["d.t"][1][4:])
+    bigquery_server.queries[asked] = "d.few"
+    within = TimeRange(column="when", start=dt.datetime(2024, 1, 1, 4), end=dt.datetime(2024, 1, 2))
+    assert pa.Table.from_batches(read_bigquery(client, "q.sql", tmp_path, within=within)).num_rows == 16
+
+
+@pytest.fixture
+def storage() -> Iterator[Any]:
+    """The Storage API with the same table, and a client of it."""
+    with load("storage_double").serve() as (double, storage_client):
+        double.tables["projects/p/datasets/d/tables/t"] = pa.table(
+            {
+                "when": [START.replace(tzinfo=None) + dt.timedelta(hours=i) for i in range(20)],
+                "id": range(20),
+                "x": pa.array([i + 0.5 for i in range(20)]).cast(pa.decimal128(38, 9)),
+                "kind": [None if i == 3 else "a" for i in range(20)],
+            }
+        )
+        yield double, storage_client
+
+
+def test_storage_api_streams_only_columns_and_rows_asked_for(client, storage, tmp_path: Path) -> None:
+    double, storage_client = storage
+    whole = pa.Table.from_batches(read_bigquery(client, "bq://p.d.t", tmp_path, storage=storage_client))
+    by_rest = pa.Table.from_batches(batch for _, batch in numbered(read_bigquery(client, "bq://p.d.t", tmp_path)))
+    assert whole.cast(by_rest.schema).equals(by_rest)
+    within = TimeRange(column="when", start=dt.datetime(2024, 1, 1, 6), end=dt.datetime(2024, 1, 1, 14))
+    asked = {"columns": ["x", "when"], "within": within}
+    some = pa.Table.from_batches(read_bigquery(client, "bq://p.d.t", tmp_path, storage=storage_client, **asked))
+    assert some.schema.names == ["x", "when"]
+    assert some.column("x").to_pylist() == pytest.approx([i + 0.5 for i in range(6, 14)])
+    options = double.requests[-1].read_session.read_options
+    assert list(options.selected_fields) == ["x", "when"]
+    assert list(double.sent.values()) == [20, 8]
+
+
+def test_storage_api_refusal(client, bigquery_server, storage, tmp_path: Path) -> None:
+    bigquery_server.tables["d.hidden"] = bigquery_server.tables["d.t"]
+    with pytest.raises(InputError, match=r"BigQuery refused: 404 Not found: Table .*hidden"):
+        list(read_bigquery(client, "bq://p.d.hidden", tmp_path, storage=storage[1]))
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,24 @@ def test_reference_span_and_checks(ingest, tmp_path: Path) -> None:
     assert (checks.labelled, checks.positives) == (48, 16)
 
 
+def test_a_reference_inside_of_the_window_is_cut_out_of_the_table(ingest, tmp_path: Path) -> None:
+    reference = {"reference": {"start": "2024-01-02", "end": "2024-01-03"}}
+    inside = ingest(HEADER + rows(96), validation=reference)
+    outside = ingest(HEADER + rows(96), start="2024-01-03", validation=reference)
+    assert (inside.reference_rows, outside.reference_rows) == (24, 24)
+    assert inside.reference_sha256 == outside.reference_sha256
+
+
+def test_served_rows_stand_beside_the_table(ingest, tmp_path: Path) -> None:
+    (tmp_path / "served.csv").write_text("at,x,kind\n" + "".join(f"2024-02-0{1 + i},{i},a\n" for i in range(6)))
+    serving = {"table": "served.csv", "time": "at", "start": "2024-02-03"}
+    table = ingest(HEADER + rows(30), validation={"serving": serving})
+    assert table.serving_rows == 4
+    assert pq.read_table(tmp_path / "out" / "serving.parquet").column("x").to_pylist() == [2, 3, 4, 5]
+    with pytest.raises(InputError, match=r"source served\.csv: 0 rows with at in"):
+        ingest(HEADER + rows(30), validation={"serving": {**serving, "start": "2025-01-01"}})
+
+
 def test_a_check_that_is_not_sql(ingest, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"checks: wrong.*no_such_column"):
         ingest(HEADER + rows(30), validation={"rules": {"checks": [{"name": "wrong", "sql": "no_such_column > 1"}]}})

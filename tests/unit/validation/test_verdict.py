@@ -159,7 +159,7 @@ def test_empty_table_is_not_good(judge) -> None:
         (SCHEMA.replace("type: FLOAT", "type: FLOAT drift_comparator { infinity_norm { threshold: 0.1 } }"),
          "x has a drift_comparator and nothing to compare with"),
         (SCHEMA.replace("type: FLOAT", "type: FLOAT skew_comparator { infinity_norm { threshold: 0.1 } }"),
-         "x has a skew_comparator"),
+         "x has a skew_comparator and no served rows"),
         (SCHEMA.replace('default_environment: "TRAINING"', ""), "environment TRAINING is not declared"),
     ],
 )  # fmt: skip
@@ -167,6 +167,82 @@ def test_schemas_that_cannot_judge(judge, schema: str, message: str) -> None:
     import re
 
     assert re.search(message, judge(schema=schema)["error"])
+
+
+@pytest.fixture
+def serve(tmp_path: Path):
+    """``serve(**columns)`` writes what production got beside the table, 30 days of it with these columns changed."""
+
+    def run(**columns: Any) -> None:
+        n = 30 * 24
+        data = {"at": hours(n), "x": wave(n), "kind": ["ab"[i % 2] for i in range(n)], **columns}
+        (tmp_path / "t").mkdir(exist_ok=True)
+        served = pa.table({name: values for name, values in data.items() if values is not None})
+        pq.write_table(served, tmp_path / "t" / "serving.parquet")
+
+    return run
+
+
+def hours(n: int) -> list[dt.datetime]:
+    return [dt.datetime(2024, 1, 1) + dt.timedelta(hours=i) for i in range(n)]
+
+
+def wave(n: int) -> list[float]:
+    return [i * 37 % 101 / 2 for i in range(n)]
+
+
+TRAINED = {
+    "when": hours(720),
+    "id": list(range(720)),
+    "x": wave(720),
+    "kind": ["ab"[i % 2] for i in range(720)],
+    "y": [i % 2 for i in range(720)],
+}
+SERVED_SCHEMA = SCHEMA.replace(
+    'feature { name: "id" type: INT', 'feature { name: "id" type: INT not_in_environment: "SERVING"'
+).replace('feature { name: "when" type: INT', 'feature { name: "when" type: INT not_in_environment: "SERVING"') + (
+    'feature { name: "at" type: INT not_in_environment: "TRAINING" }'
+)
+SKEW = {"serving": {"table": "served.sql", "time": "at"}, "skew": {}}
+
+
+def test_rows_served_like_the_table_pass_without_the_label(judge, serve) -> None:
+    serve()
+    verdict = judge(TRAINED, schema=SERVED_SCHEMA, **SKEW)["verdict"]
+    assert verdict["anomalies"] == []
+    assert {each["feature"]: each["alarm"] for each in verdict["skew"]} == {"x": False, "kind": False}
+
+
+def test_skew_and_the_serving_environment_block(judge, serve) -> None:
+    serve(x=[x / 3 for x in wave(720)], kind=["zebra"] * 720)
+    answer = judge(TRAINED, schema=SERVED_SCHEMA, **SKEW, severity={"kind.skew": "warn"})
+    found = {(each["feature"], each["rule"]): each for each in answer["verdict"]["anomalies"]}
+    assert found["x", "skew"]["blocking"]
+    assert "divergence of served rows from the table" in found["x", "skew"]["reason"]
+    assert not found["kind", "skew"]["blocking"]
+    assert "zebra" in found["kind", "serving.enum_type_unexpected_string_values"]["value"]
+    assert not answer["verdict"]["passed"]
+    assert "served rows against the table" in answer["page"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "value"), [({"x": None}, "no such column"), ({"x": [f"{x}" for x in wave(720)]}, "string")]
+)
+def test_a_feature_that_was_not_served_alike_is_skew(judge, serve, columns: dict[str, Any], value: str) -> None:
+    serve(**columns)
+    anomalies = judge(TRAINED, schema="", **SKEW)["verdict"]["anomalies"]
+    assert [(each["feature"], each["rule"], each["value"]) for each in anomalies] == [("x", "skew", value)]
+
+
+def test_served_rows_that_were_not_ingested_are_an_error(judge) -> None:
+    assert "serving.parquet is missing beside the table" in judge(TRAINED, **SKEW)["error"]
+
+
+def test_skew_comparator_of_the_schema_sees_served_rows(judge, serve) -> None:
+    serve(kind=["a"] * 720)
+    schema = SERVED_SCHEMA.replace("type: BYTES", "type: BYTES skew_comparator { infinity_norm { threshold: 0.1 } }")
+    anomalies = judge(TRAINED, schema=schema, serving=SKEW["serving"])["verdict"]["anomalies"]
+    assert [(each["feature"], each["rule"]) for each in anomalies] == [("kind", "comparator_l_infty_high")]
 
 
 def test_unknown_slice(judge) -> None:
@@ -249,3 +325,5 @@ def test_comparing_rules_without_a_reference_are_refused() -> None:
     for validation in ({"drift": {}}, {"rules": {"row_count_ratio": [0.5, 2]}}):
         with pytest.raises(ConfigError, match=r"needs validation\.reference"):
             config(**validation)
+    with pytest.raises(ConfigError, match=r"validation\.skew: needs validation\.serving"):
+        config(skew={})
