@@ -2,7 +2,8 @@
 
 Peers: Vertex AI custom prediction routines, KServe's SDK server, MLServer, BentoML; each with the scikit-learn pipeline
 and with the same ONNX. Their environments are built here, under ``.venv/bench-*``; one that cannot be built or does
-not answer is named in ``missing``. Load: wrk on the other core, closed loop, keep-alive, in windows that take turns.
+not answer is named in ``missing``, and so is the image where Docker does not have it. Load: wrk on the other core,
+closed loop, keep-alive, in windows that take turns.
 ``c1`` and ``c16`` are connections; every answer of a peer is checked against ours once before it is measured.
 
 ``single_…`` one row a request at c16; ``batch64_…`` 64 rows. Ours has its prediction log and metrics on.

@@ -170,6 +170,7 @@ def running(server: Server, output: Path) -> Iterator[Running]:
         "PATH": f"{python.parent}:{os.environ['PATH']}",
         "HOME": os.environ.get("HOME", "/"),
         "OMP_NUM_THREADS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",  # as our server does by itself
     }
     variables |= server.variables | {"AIP_HTTP_PORT": str(port), "PEER_PORT": str(port)}
     words = output / f"{server.name}.log"

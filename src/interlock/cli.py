@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 import interlock
+from interlock.commands.init import init
 from interlock.commands.replay import replay
 from interlock.commands.schedule import schedule
 from interlock.commands.schema import app as schema_app
@@ -37,6 +38,10 @@ StateOption = Annotated[
 PlaceOption = Annotated[
     Path | None, typer.Option("--place", help="A place on Google Cloud, as JSON, instead of the running emulators.")
 ]
+RunnerOption = Annotated[
+    Literal["process", "docker"] | None,
+    typer.Option("--runner", help="A pipeline step is a process here, or a container of its image. [process]"),
+]
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The use case, a YAML file.")]
 
 
@@ -58,11 +63,12 @@ def up(
     state: StateOption,
     port: Annotated[int, typer.Option(help="Port of the Vertex AI emulator, 0 for any free one.")] = 0,
     print_env: Annotated[bool, typer.Option("--print-env", help='For eval "$(interlock up --print-env)".')] = False,
+    runner: RunnerOption = None,
 ) -> None:
     """Start the Vertex AI emulator, the storage emulator and the console on loopback, unless they run already."""
     from interlock.local import stack
 
-    place = stack.up(state, port=port)
+    place = stack.up(state, port=port, runner=runner or "")
     page = stack.open_console(state)
     if print_env:
         sys.stdout.write(stack.shell_exports(place))
@@ -123,11 +129,12 @@ def run(
     scenario: Annotated[Path, typer.Argument(help="The scenario, for instance examples/flights/run.yaml.")],
     state: Annotated[Path | None, typer.Option(help="Folder of the run, emptied first. [.interlock/run]")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the emulators running afterwards.")] = False,
+    runner: RunnerOption = None,
 ) -> None:
     """Run a scenario end to end: train and deploy each version under replayed live traffic."""
     from interlock.commands.run import run as run_it
 
-    run_it(scenario, state or state_folder() / "run", keep=keep, console=console)
+    run_it(scenario, state or state_folder() / "run", keep=keep, console=console, runner=runner or "")
 
 
 @app.command()
@@ -185,12 +192,24 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; goes into the journal.")] = "asked for on the command line",
     to: Annotated[str, typer.Option(help="The version to go to; deployed again if it is gone.")] = "",
     lift: Annotated[str, typer.Option(help="Move nothing; take the quarantine off this version.")] = "",
+    replace_staging: Annotated[
+        bool, typer.Option("--replace-staging", help="With --lift: even if another version waits in staging.")
+    ] = False,
     place: PlaceOption = None,
 ) -> None:
     """All traffic back to the version before, alias and quarantine included. Works when the pipeline is dead."""
     from interlock.commands.rollback import run
 
-    run(config, state, reason=reason, to=to, lift=lift, console=console, place=place)
+    run(
+        config,
+        state,
+        reason=reason,
+        to=to,
+        lift=lift,
+        replace_staging=replace_staging,
+        console=console,
+        place=place,
+    )
 
 
 @app.command()
@@ -291,6 +310,7 @@ def doctor(
     )
 
 
+app.command()(init)
 app.command()(schedule)
 app.command()(replay)
 app.command("compile")(compile_templates)

@@ -48,7 +48,7 @@ def read_use_case(path: Path, *, extra_numbers: list[str] | None = None) -> UseC
     if config.validation.schema:
         file = path.parent / config.validation.schema
         if not file.is_file():
-            raise ConfigError(f"{path}: validation.schema: no file {file}; correct the path, or leave it out")
+            raise ConfigError(f"{path}: validation.schema: no file {file}; `interlock schema infer -c {path}` writes it")
         schema = file.read_text(encoding="utf-8")
     return UseCase(config=text, schema=schema, base=str(path.parent.resolve()), name=config.name)
 

@@ -73,8 +73,8 @@ def test_pictures_are_taken(finished_job, open_page, folder, scheme):
     page, url = open_page(color_scheme=scheme, viewport=WINDOW, reduced_motion="reduce"), finished_job.url
     wanted = {
         "overview": (url, ""),
-        "promoted": (newest(page, url, 2), "#evidence .chart"),
-        "rolled-back": (newest(page, url, 3), "#evidence .chart"),
+        "promoted": (newest(page, url, 2), "#evidence .chart svg"),
+        "rolled-back": (newest(page, url, 3), "#evidence .chart svg"),
         "version": (f"{url}/models/flights/2", ""),
         "evaluation": (f"{url}/models/flights/2", ".curves"),
         "run": (run_of(page, url, "interlock-training"), "#graph"),

@@ -41,6 +41,7 @@ def actors(root):
         f'*) exec {sys.executable} "$@";;\nesac\n'
     )
     python.chmod(0o755)
+    python.with_name("python3").symlink_to("python")  # what steps of a pipeline call
     return root
 
 
@@ -92,8 +93,8 @@ def write_version(folder, digest):
     return folder
 
 
-def upload(stage, folder, digest):
-    """Register a version with its files in the bucket; it plays ``sound``."""
+def upload(stage, folder, digest, part="sound"):
+    """Register a version with its files in the bucket; it plays ``part``."""
     from google.cloud import aiplatform_v1 as v1
 
     uri = upload_folder(stage.place, write_version(folder, digest), f"models/stage/{digest}")
@@ -105,7 +106,7 @@ def upload(stage, folder, digest):
             image_uri="interlock-ml",
             predict_route="/predict",
             health_route="/health",
-            env=[v1.EnvVar(name="ACTOR_PART", value="sound")],
+            env=[v1.EnvVar(name="ACTOR_PART", value=part)],
         ),
     )
     name = f"{parent(stage.place)}/models/stage"

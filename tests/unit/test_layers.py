@@ -14,6 +14,7 @@ CORE = ROOT / "src" / "interlock"
 # Lower numbers know nothing of higher ones. A package is a layer; so is a module at the top of the package.
 LAYERS = {
     "errors": 0,
+    "progress": 0,
     "contracts": 1,
     "settings": 1,
     "config": 1,

@@ -163,7 +163,10 @@ def _answer(question: Question, adjusted: float, tests: int) -> RuleResult:
     if not question.answerable or question.low is None or question.high is None:
         few = question.n < rule.minimum_rows
         why = f"{question.n} rows < {rule.minimum_rows} required" if few else "undefined here"
-        policy = f"config says too_few: {rule.too_few}" if few else "mend the slice or the rule"
+        policy = "mend the slice or the rule"
+        if few:
+            policy = f"config says too_few: {rule.too_few}"
+            policy += "; give more rows, a larger split.test or a lower minimum_rows" if rule.too_few == "fail" else ""
         blocking = rule.too_few == "fail" or not few
         return _of(question, NOT_ENOUGH, f"{question.metric} not judged: {why}; {policy}", blocking)
     bound = question.low if question.floor else question.high

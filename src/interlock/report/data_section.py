@@ -19,7 +19,9 @@ def data_section(verdict: DataVerdict) -> Html:
     parts = [said]
     if verdict.anomalies:
         parts += [_anomaly_table(verdict.anomalies), *_broken_rows(verdict.anomalies)]
-    parts.append(_drift(verdict.drift))
+    parts.append(_shift(verdict.drift, "Drift", "Drift against the reference span"))
+    if verdict.skew:
+        parts.append(_shift(verdict.skew, "Skew", "Skew of served rows against the table"))
     return join(parts)
 
 
@@ -67,14 +69,14 @@ def _broken_rows(anomalies: Sequence[Anomaly]) -> list[Html]:
     return found
 
 
-def _drift(drift: Sequence[FeatureDrift]) -> Html:
+def _shift(drift: Sequence[FeatureDrift], name: str, what: str) -> Html:
     """The features nearest to their limit first: those over it are alarms."""
     if not drift:
         return element("p", "No reference span was given: drift was not measured.", class_="quiet")
     ordered = sorted(drift, key=lambda one: (not one.alarm, -one.divergence / one.limit if one.limit else 0.0))
     alarms = sum(one.alarm for one in drift)
     features = wording.plural(len(drift), "feature")
-    said = f"Drift against the reference span: {alarms or 'none'} of {features} over the limit"
+    said = f"{what}: {alarms or 'none'} of {features} over the limit"
     rows = [
         (
             one.feature,
@@ -88,5 +90,5 @@ def _drift(drift: Sequence[FeatureDrift]) -> Html:
     caption = f"{said}; nearest to it first" if len(few) == len(rows) else f"{said}; the {len(few)} nearest to it"
     parts = [table(caption, head, few, numbers=(1, 2))]
     if len(few) < len(rows):
-        parts.append(details(f"Drift of all {len(rows)} features", table("Drift", head, rows, numbers=(1, 2))))
+        parts.append(details(f"{name} of all {len(rows)} features", table(name, head, rows, numbers=(1, 2))))
     return join(parts)

@@ -98,7 +98,7 @@ def _verdicts(told: list[Headline]) -> Html:
 
 def _contents(run: RunReport) -> Html:
     links = [("versions", "Versions")]
-    links += [(f"rollout-{i}", rollout.title) for i, rollout in enumerate(run.rollouts, start=1)]
-    links += [(f"version-{i}", wording.capital(v.name)) for i, v in enumerate(run.versions, start=1)]
+    links += [(f"rollout-{i}", f"Rollout of version {r.candidate}") for i, r in enumerate(run.rollouts, start=1)]
+    links += [(f"version-{i}", f"{wording.capital(v.name)} in detail") for i, v in enumerate(run.versions, start=1)]
     items = (element("li", element("a", text, href=f"#{target}")) for target, text in links)
     return element("nav", element("ul", join(items)), aria_label="Contents")

@@ -8,6 +8,8 @@
     model.py           folder -> Model, after its digests agree with the manifest; also for offline scoring
     engines.py         ONNX Runtime; or scikit-learn, where a pickle is allowed
     graph.py trees.py  the model cut at its trees, where that is proved equal
+    ensemble.py        those trees read from the file, and
+    bitvectors.py      evaluated for many rows at once
     protocol.py        limits on what a client sends, in time and size
     direct.py          the short way of an ordinary prediction
     app.py             routes, headers, error bodies (raw ASGI)

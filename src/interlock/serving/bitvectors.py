@@ -24,17 +24,21 @@ from interlock.serving.ensemble import Ensemble
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[Any]  # uint32 or uint64
 
-# Fewer rows are answered sooner by walking the trees.
-FEWEST_ROWS: Final = 8
+# To look up a feature takes as long as so many walks through a tree.
+_WALKS: Final = 100
 # Rows whose words stay in the processor's cache.
 _CHUNK: Final = 256
 _LARGEST_TABLES: Final = 32_000_000
 
 
 class BitVectors:
-    """The ensemble as a function of features. Made by :func:`bit_vectors`."""
+    """The ensemble as a function of features. Made by :func:`bit_vectors`.
+
+    ``fewest_rows``: fewer are answered sooner by walking the trees.
+    """
 
     def __init__(self, ensemble: Ensemble, tables: list[tuple[int, Floats, Words]], weights: Floats) -> None:
+        self.fewest_rows = fewest_rows(len(tables), len(weights))
         self._tables = tables
         self._weights = weights.ravel()
         self._first = np.arange(len(weights), dtype=np.intp) * weights.shape[1]
@@ -43,7 +47,7 @@ class BitVectors:
         self._logistic = ensemble.logistic
 
     def score(self, features: Floats) -> Floats:
-        """What ONNX Runtime gives for ``features`` (n, k), n >= FEWEST_ROWS: (n, 2), or (n, 1) without logistic."""
+        """What ONNX Runtime gives for ``features`` (n, k), n >= 2: (n, 2), or (n, 1) without logistic."""
         n = len(features)
         size = -(-n // -(-n // _CHUNK))  # of equal parts
         sums = np.concatenate([self._sum(features[start : start + size]) for start in range(0, n, size)])
@@ -66,14 +70,15 @@ class BitVectors:
 
 
 def bit_vectors(ensemble: Ensemble) -> BitVectors | None:
-    """The same ensemble, or None if a tree has more than 64 leaves or the tables would be too large."""
+    """The same ensemble, or None if it has a tree of more than 64 leaves, too few trees or too large tables."""
     leaves = _leaves_below(ensemble)
     widest = max(leaves[root] for root in ensemble.roots)
     width = 32 if widest <= 32 else 64
     word: Any = np.uint32 if width == 32 else np.uint64
     bounds = _bounds(ensemble)
     trees = len(ensemble.roots)
-    if widest > width or not bounds or sum(map(len, bounds.values())) * trees * width // 8 > _LARGEST_TABLES:
+    size = sum(map(len, bounds.values())) * trees * width // 8
+    if widest > width or not bounds or size > _LARGEST_TABLES or fewest_rows(len(bounds), trees) > _CHUNK:
         return None
     alive = (1 << width) - 1
     tables = {feature: np.full((len(known) + 1, trees), alive, dtype=word) for feature, known in bounds.items()}
@@ -93,6 +98,11 @@ def bit_vectors(ensemble: Ensemble) -> BitVectors | None:
                 table[-1, tree] &= stay
             todo += [(ensemble.yes[i], first), (ensemble.no[i], middle)]
     return BitVectors(ensemble, [(feature, bounds[feature], table) for feature, table in tables.items()], weights)
+
+
+def fewest_rows(features: int, trees: int) -> int:
+    """From how many rows on look-ups are worth it; one row alone would be added up in another order."""
+    return max(2, -(-_WALKS * features // trees))
 
 
 def _leaves_below(ensemble: Ensemble) -> list[int]:

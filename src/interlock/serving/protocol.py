@@ -98,7 +98,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def head_is_complete(self) -> None:
         """What follows is body. ValueError, which becomes a 400 in the parser, for a host too many or too few."""
-        hosts = sum(name == b"host" for name, _ in self.headers)
+        hosts = [name for name, _ in self.headers].count(b"host")
         if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
             raise ValueError(f"{hosts} hosts")
         self._in_head = False

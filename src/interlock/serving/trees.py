@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from interlock.contracts import InputField
-from interlock.serving.bitvectors import FEWEST_ROWS, BitVectors, bit_vectors
+from interlock.serving.bitvectors import BitVectors, bit_vectors
 from interlock.serving.ensemble import read_ensemble
 from interlock.serving.graph import Cut, cut_at_trees
 from interlock.serving.rows import Columns, Row, columns_of
@@ -37,7 +37,10 @@ _PROBES: Final = (0.0, -0.0, 1.0, -1.5, 3.0e38, -3.0e38, 1e-40, 0.1, 16777217.0)
 
 
 class TreesOnly:
-    """Rows to probabilities without the encoder graph. Made by :func:`trees_only`, which proves it equal."""
+    """Rows to probabilities without the encoder graph. Made by :func:`trees_only`, which proves it equal.
+
+    ``vectors``: the trees for many rows at once, where they can be had.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class TreesOnly:
         vectors: BitVectors | None,
     ) -> None:
         self._run = session.run
-        self._vectors = vectors
+        self.vectors = vectors
         self._feature = feature
         self._outputs = [output]
         self._reorder = None if order == sorted(order) else itemgetter(*order)
@@ -63,8 +66,8 @@ class TreesOnly:
     def score(self, rows: Sequence[Row]) -> Floats:
         """What the whole graph gives: (n, classes) or (n, 1)."""
         features = self.encode(rows)
-        if self._vectors is not None and len(rows) >= FEWEST_ROWS:
-            return self._vectors.score(features)
+        if self.vectors is not None and len(rows) >= self.vectors.fewest_rows:
+            return self.vectors.score(features)
         found: Floats = self._run(self._outputs, {self._feature: features})[0]
         return found
 
@@ -203,8 +206,8 @@ def _equal(fast: TreesOnly, encode: _Encoder, session: Any, output: str, rows: l
         return False
     feeds = {name: column.reshape(-1, 1) for name, column in columns.items()}
     whole: Floats = session.run([output], feeds)[0]
-    few = range(0, len(rows), FEWEST_ROWS - 1)
-    apart = np.concatenate([fast.score(rows[i : i + FEWEST_ROWS - 1]) for i in few])
+    few = fast.vectors.fewest_rows - 1 if fast.vectors is not None else 1
+    apart = np.concatenate([fast.score(rows[i : i + few]) for i in range(0, len(rows), few)])
     return _same(whole, fast.score(rows)) and _same(whole, apart)
 
 

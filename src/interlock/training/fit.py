@@ -24,10 +24,25 @@ def fit_pipeline(config: Config, inputs: Any, labels: Labels, parameters: Parame
     pipeline = build_pipeline(config, parameters)
     weights = row_weights(config, labels)
     if weights is None:
-        return pipeline.fit(inputs, labels)
+        return _round_thresholds(pipeline.fit(inputs, labels))
     if not has_fit_parameter(pipeline.steps[-1][1], "sample_weight"):
         raise ConfigError(f"training.class_weights: {config.training.estimator} takes no weights; remove them")
-    return pipeline.fit(inputs, labels, estimate__sample_weight=weights)
+    return _round_thresholds(pipeline.fit(inputs, labels, estimate__sample_weight=weights))
+
+
+def _round_thresholds(pipeline: Any) -> Any:
+    """Thresholds of gradient boosting down to single precision, in place; no single-precision row changes sides.
+
+    ONNX holds them in single precision. Rounded to nearest there, one can become a value of the table (between 32.8
+    and 33 lies 32.9), which then goes the other way than in scikit-learn. Its other trees are exported rounded down.
+    """
+    for iteration in getattr(pipeline.steps[-1][1], "_predictors", []):
+        for tree in iteration:
+            exact = tree.nodes["num_threshold"]
+            nearest = exact.astype(np.float32)
+            below = np.nextafter(nearest, np.float32(-np.inf))
+            tree.nodes["num_threshold"] = np.where(nearest > exact, below, nearest)
+    return pipeline
 
 
 def row_weights(config: Config, labels: Labels) -> NDArray[np.float64] | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interlock.serving.bitvectors import FEWEST_ROWS, bit_vectors
+from interlock.serving.bitvectors import bit_vectors
 from interlock.serving.engines import open_session
 from interlock.serving.ensemble import Ensemble, read_ensemble
 from interlock.serving.graph import Node, cut_at_trees
@@ -83,7 +83,7 @@ def test_every_row_gets_the_same_bits(kind: str, settings: dict[str, Any]) -> No
     thresholds = np.unique(ensemble.threshold)  # a value that is one goes left
     features[70 : 70 + min(100, len(thresholds)), :3] = thresholds[:100, None]
     output = session.get_outputs()[-1].name
-    for rows in (FEWEST_ROWS, 255, 257, 513, 1500):
+    for rows in (2, vectors.fewest_rows, 255, 257, 513, 1500):
         expected = session.run([output], {name: features[:rows]})[0]
         found = vectors.score(features[:rows])
         assert found.dtype == np.float32
@@ -95,6 +95,9 @@ def test_other_ensembles_are_left_to_onnx_runtime() -> None:
 
     # A forest has a weight for each class in each leaf.
     assert ensemble_of(exported(RandomForestClassifier(n_estimators=3, max_depth=3))) is None
+    few = ensemble_of(exported(boosting("regressor", max_iter=1)))
+    assert few is not None
+    assert bit_vectors(few) is None
     large = ensemble_of(exported(boosting("regressor", max_leaf_nodes=200, min_samples_leaf=2)))
     assert large is not None
     assert bit_vectors(large) is None

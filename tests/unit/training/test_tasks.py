@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -291,3 +292,16 @@ class Bomb:
     @classmethod
     def pickled(cls, path: Path) -> bytes:
         return pickle.dumps(cls(path))
+
+
+def test_a_threshold_never_lands_on_a_value() -> None:
+    """Between 32.8 and 33 the split is at 32.9, which is below or above it in single precision as in double."""
+    x = np.array([32.8, 33.0] * 60, np.float32)
+    frame = pd.DataFrame({"load": x, "distance": np.zeros_like(x), "shop": ["a"] * len(x)})
+    pipeline = fit_pipeline(REGRESSION, frame, np.where(x > 32.9, 1000.0, 1.0), {})
+    model = export_onnx(pipeline, numbers=["load", "distance"], categories=["shop"], task="regression")
+    middle = (np.float64(x[0]) + np.float64(x[1])) / 2
+    between = np.array([32.9, np.float32(middle), np.nextafter(np.float32(middle), np.float32(0))], np.float32)
+    probe = {"load": between, "distance": np.zeros(3, np.float32), "shop": np.array(["a"] * 3, dtype=object)}
+    assert require_parity(pipeline, model, probe, 0.5, "regression") < 1e-5
+    assert set(np.round(pipeline.predict(pd.DataFrame(probe)))) == {1, 1000}
