@@ -2,11 +2,13 @@
 # See that there is a Docker client with BuildKit. In a build step, a bare Debian container with the daemon's socket, it
 # is installed; on a person's machine nothing is.
 set -euo pipefail
+cd "$(dirname "$0")/../.."
 
-if docker buildx version >/dev/null 2>&1; then exit 0; fi
+# shellcheck source=deploy/images/client.sh
+. deploy/images/client.sh
+if [ -n "$client" ]; then exit 0; fi
 if [ ! -f /.dockerenv ] || [ "$(id -u)" != 0 ]; then
-  command -v docker >/dev/null && exit 0 # an older client has BuildKit built in
-  echo "docker-client: no docker; install Docker, and its buildx plugin" >&2
+  echo "docker-client: no docker with BuildKit; install Docker, and its buildx plugin" >&2
   exit 1
 fi
 apt-get update -qq

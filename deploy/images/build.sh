@@ -14,15 +14,8 @@ revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 targets=("$@")
 [ $# -gt 0 ] || targets=(serve emulator ml data)
 
-# BuildKit is needed, for secrets and caches: a plugin of newer clients, built into older ones.
-client=
-for candidate in docker /usr/bin/docker; do
-  command -v "$candidate" >/dev/null || continue
-  if "$candidate" buildx version >/dev/null 2>&1 || [[ $("$candidate" --version) == *" version 20."* ]]; then
-    client=$candidate
-    break
-  fi
-done
+# shellcheck source=deploy/images/client.sh
+. deploy/images/client.sh
 [ -n "$client" ] || { echo "images: no docker client with BuildKit; install docker and its buildx plugin" >&2; exit 1; }
 
 arguments=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision")
@@ -43,13 +36,13 @@ for target in "${targets[@]}"; do
   image=${REPOSITORY:+$REPOSITORY/}interlock-$target:$version
   started=$SECONDS
   log=$(mktemp)
-  cache=()
   case ${CACHE:-} in
-    "") ;;
-    /*) cache=("type=local,src=$CACHE/$target" "type=local,dest=$CACHE/$target,mode=max") ;;
-    *) cache=("type=registry,ref=$CACHE/interlock-$target:cache" "type=registry,ref=$CACHE/interlock-$target:cache,mode=max,ignore-error=true") ;;
+    "") cache=() ;;
+    /*) cache=(--load --cache-from "type=local,src=$CACHE/$target" --cache-to "type=local,dest=$CACHE/$target,mode=max") ;;
+    *)
+      kept=type=registry,ref=$CACHE/interlock-$target:cache # a build without it is slow, not wrong
+      cache=(--load --cache-from "$kept" --cache-to "$kept,mode=max,ignore-error=true") ;;
   esac
-  [ ${#cache[@]} = 0 ] || cache=(--cache-from "${cache[0]}" --cache-to "${cache[1]}" --load)
   if ! DOCKER_BUILDKIT=1 "$client" build --progress plain --file deploy/images/Dockerfile --target "$target" \
     --tag "$image" "${arguments[@]}" "${cache[@]}" . >"$log" 2>&1; then
     tail -30 "$log" >&2

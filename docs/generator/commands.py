@@ -58,6 +58,8 @@ def _parameter(parameter: Any) -> tuple[str, str, str, str]:
 def _type(parameter: Any) -> str:
     annotation = parameter.type_descriptor.annotation
     inner = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+    if inner and all(isinstance(kind, str) for kind in inner):  # a Literal
+        return " or ".join(f"`{kind}`" for kind in inner)
     kind = inner[0] if inner else annotation
     limits = "".join(
         f", {sign} {limit:g}" for sign, limit in ((">=", parameter.min), ("<=", parameter.max)) if limit is not None

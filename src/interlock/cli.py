@@ -69,7 +69,8 @@ def up(
     from interlock.local import stack
 
     place = stack.up(state, port=port, runner=runner or "")
-    page = stack.open_console(state)
+    missing = stack.missing_for_console()
+    page = f"needs {', '.join(missing)}: extra ml" if missing else stack.open_console(state)
     if print_env:
         sys.stdout.write(stack.shell_exports(place))
         return

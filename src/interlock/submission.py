@@ -18,7 +18,6 @@ from interlock.config import Machine, parse_config, read_config_text
 from interlock.config.text import read_yaml
 from interlock.contracts import Place
 from interlock.errors import ConfigError, EnvironmentProblem, GateFailed, InterlockError
-from interlock.ingestion.preflight import require_columns
 from interlock.local.templates import write_template
 from interlock.vertex.jobs import JobState, submit, watch
 
@@ -48,7 +47,8 @@ def read_use_case(path: Path, *, extra_numbers: list[str] | None = None) -> UseC
     if config.validation.schema:
         file = path.parent / config.validation.schema
         if not file.is_file():
-            raise ConfigError(f"{path}: validation.schema: no file {file}; `interlock schema infer -c {path}` writes it")
+            written = f"`interlock schema infer -c {path}` writes it"
+            raise ConfigError(f"{path}: validation.schema: no file {file}; {written}")
         schema = file.read_text(encoding="utf-8")
     return UseCase(config=text, schema=schema, base=str(path.parent.resolve()), name=config.name)
 
@@ -64,6 +64,8 @@ def compile_pipeline(name: str, folder: Path, machine: Machine | None = None) ->
 
 def require_source(case: UseCase, file: Path) -> None:
     """Every table is there and has the columns that the config names; else it is refused before anything runs."""
+    from interlock.ingestion.preflight import require_columns
+
     require_columns(parse_config(case.config, str(file)), base=Path(case.base), file=str(file))
 
 

@@ -23,7 +23,7 @@ def run_of(page, url, pipeline):
     return url + page.locator(f"tbody tr:has-text('{pipeline}') a").first.get_attribute("href")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # as wide as the main job, which is not to run for nothing
 def folder(request):
     given = request.config.getoption("--pictures")
     if not given:
@@ -47,7 +47,7 @@ def is_measured_canary(page):
 
 
 @pytest.mark.timeout(400)
-def test_a_canary_is_pictured_while_it_runs(main_job, folder, open_page):
+def test_a_canary_is_pictured_while_it_runs(folder, main_job, open_page):
     pages = {scheme: open_page(color_scheme=scheme, viewport=WINDOW) for scheme in ("light", "dark")}
     for page in pages.values():
         page.goto(main_job.url)
@@ -69,7 +69,7 @@ def test_a_canary_is_pictured_while_it_runs(main_job, folder, open_page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.timeout(600)
-def test_pictures_are_taken(finished_job, open_page, folder, scheme):
+def test_pictures_are_taken(folder, finished_job, open_page, scheme):
     page, url = open_page(color_scheme=scheme, viewport=WINDOW, reduced_motion="reduce"), finished_job.url
     wanted = {
         "overview": (url, ""),

@@ -194,6 +194,22 @@ def test_cancel_ends_the_containers(submit: Any, containers: Any) -> None:
     assert not containers(), "cancelled, and a container is left"
 
 
+def test_a_killed_job_leaves_no_container(submit: Any, containers: Any) -> None:
+    job = submit(sleeping)
+    until(lambda: running(containers), "the step does not start")
+    [pid] = [entry.name for entry in Path("/proc").glob("[0-9]*") if f"/{job.name}/job.json" in command_line(entry)]
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: job.state.name == "PIPELINE_STATE_FAILED", "not failed")
+    assert not containers()
+
+
+def command_line(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:
+        return ""
+
+
 def test_another_runner_than_the_running_one_is_refused(state: Path, place: Place) -> None:
     with pytest.raises(EnvironmentProblem, match="--runner docker: `interlock down` first"):
         stack.up(state, runner="process")

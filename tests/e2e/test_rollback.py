@@ -55,17 +55,18 @@ def test_a_rollout_under_way_is_back_within_two_seconds(ground, canary):
 
 
 def test_a_process_of_its_own_needs_less_than_two_seconds(ground, canary):
-    program = (
+    start = (
         "import sys, msgspec; from interlock.contracts import parse_place; from interlock.config import parse_config;"
         "from interlock.rehearsal.stage import CONFIG; from interlock.vertex.rollback import roll_back;"
-        "roll_back(parse_place(sys.argv[1]), parse_config(CONFIG), 'ordered')"
     )
-    began = time.monotonic()
-    place = msgspec.json.encode(ground.place).decode()
-    subprocess.run([sys.executable, "-c", program, place], check=True, timeout=60)
-    took = time.monotonic() - began
+    call = "roll_back(parse_place(sys.argv[1]), parse_config(CONFIG), 'ordered')"
+    place, took = msgspec.json.encode(ground.place).decode(), []
+    for program in (start, start + call):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", program, place], check=True, timeout=60)
+        took.append(time.monotonic() - began)
     is_back(ground, "1")
-    assert took < 6  # 2 s on an idle machine; the benchmark measures it, this only finds a wait that has crept in
+    assert took[1] < 3 * took[0] + 2  # 2 s on an idle machine; on a busy one its start is as slow: only a wait is found
 
 
 def test_second_rollout_is_refused_while_one_is_under_way(ground, canary):

@@ -28,6 +28,12 @@ def test_the_example_is_valid():
     ("change", "expected"),
     [
         pytest.param(lambda c: c.update(lable={}), ["lable", "allowed keys", "label"], id="unknown key"),
+        pytest.param(lambda c: c.update(featurs={}), ["featurs", "did you mean features?"], id="misspelt key"),
+        pytest.param(
+            lambda c: c["source"].update(key=["Customer ID"]),
+            ["source.key[0]", "letters, digits and _", "source.rename", "'Customer ID'"],
+            id="column with a space",
+        ),
         pytest.param(lambda c: c.pop("label"), ["label", "missing"], id="missing key"),
         pytest.param(lambda c: c.update(seed="x"), ["seed", "int", "'x'"], id="wrong type"),
         pytest.param(lambda c: c.update(name="No Good"), ["name", "No Good"], id="bad name"),
@@ -79,6 +85,12 @@ def test_impossible_configs_are_refused(change, expected):
     assert message.startswith("use.yaml: ")
     for part in expected:
         assert part in message
+
+
+@pytest.mark.parametrize(("text", "next_step"), [("", "interlock init TABLE"), ("a: 1\n\tb: 2", "indent with spaces")])
+def test_a_file_that_says_nothing_or_has_tabs_is_told_how_to_go_on(text, next_step):
+    with pytest.raises(ConfigError, match=next_step):
+        parse_config(text, "use.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "name: [", "- a\n- b", "\0"])

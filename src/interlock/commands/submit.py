@@ -11,6 +11,7 @@ from rich.console import Console
 from interlock.config import parse_config
 from interlock.contracts import Place, read_contract
 from interlock.errors import InputError
+from interlock.ingestion.ingest import parse_window
 from interlock.local import stack
 from interlock.rehearsal.outcome import read_attempt
 from interlock.rehearsal.progress import TaskLines
@@ -35,6 +36,7 @@ def submit(pipeline: str, config: Path, state: Path, *, start: str, end: str, co
     place = stack.require_place(state)
     template = compile_pipeline(pipeline, state / "templates", parse_config(case.config).training.machine)
     if pipeline == "training":
+        parse_window(start, end, "window")
         require_source(case, config)
     parameters = _parameters(pipeline, place, case, start=start, end=end)
     with TaskLines(console) as lines:

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from interlock.contracts import Place
-from interlock.rollout.history import rollouts
+from interlock.rollout.history import newest_rollout
 from interlock.rollout.journal import Judged
 from interlock.rollout.state import fold
 from interlock.status import read_status, status_table
@@ -42,10 +42,9 @@ def picture(place: Place, config: Path | None) -> Group:
 
 
 def _newest(engine: sa.Engine, name: str) -> list[str]:
-    found = rollouts(engine, name)
-    if not found:
+    _, entries = newest_rollout(engine, name)
+    if not entries:
         return []
-    entries = found[-1][1]
     state = fold(entries)
     start, ended = state.start, state.settled
     judged = [entry.event for entry in entries if isinstance(entry.event, Judged)]

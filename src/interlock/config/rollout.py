@@ -30,7 +30,8 @@ class Metric(Section, frozen=True, kw_only=True):
 
     ``value``: ``cost`` (from the decision and its outcome), ``error`` (the request failed), ``slow`` (latency above
     ``slow_ms``), ``conversion`` (share of outcomes that are 1), ``amount`` (that column of the outcomes, for
-    instance revenue) or ``counter`` (from ``prometheus``). ``cost`` and ``amount`` are means capped at ``cap``; the others are rates.
+    instance revenue) or ``counter`` (from ``prometheus``). ``cost`` and ``amount`` are means capped at ``cap``; the
+    others are rates.
     ``conversion`` and ``amount`` are better when higher, the rest when lower; a counter says it by ``better``.
     ``margin`` overrides the step's. Alpha is shared among metrics by ``weight``.
     """

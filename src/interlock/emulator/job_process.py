@@ -15,6 +15,8 @@ import msgspec
 
 from interlock.emulator.children import end_child, last_lines, start_child
 from interlock.emulator.job_events import Event, JobEvent
+from interlock.errors import EnvironmentProblem
+from interlock.local.containers import remove_job
 
 _STOP_SECONDS = 10.0
 
@@ -101,9 +103,18 @@ class JobProcesses:
         finally:
             del self._processes[job]
             self._cancelled.discard(job)
+        if verdict is None and self._runner == "docker":
+            await self._clear_up(job)
         if not self._stopping:
             missing = f"the job's process ended with exit code {code} and no verdict: {last_lines(errors)}"
             report(verdict or JobEvent("FAILED", missing))
+
+    async def _clear_up(self, job: str) -> None:
+        """Remove the containers of a job whose process was killed."""
+        try:
+            await asyncio.to_thread(remove_job, self._state, job)
+        except EnvironmentProblem as error:
+            log.warning("%s; then the next start removes them", error)
 
     async def _read(self, process: asyncio.subprocess.Process, report: Callable[[Event], None]) -> JobEvent | None:
         """Report task events; the verdict is returned, to be reported once the process is gone."""

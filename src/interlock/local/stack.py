@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import shlex
 import signal
@@ -156,6 +157,19 @@ def _require_runner(state: Path, runner: str) -> None:
         raise EnvironmentProblem(
             f"the emulator on {state} runs with --runner {process.runner}: `interlock down` first, then up again"
         )
+
+
+def missing_for_console() -> list[str]:
+    """What the console needs and an installation of the emulator alone need not have."""
+
+    def is_missing(package: str) -> bool:
+        try:
+            importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            return True
+        return False
+
+    return list(filter(is_missing, ("google-cloud-aiplatform", "numpy", "scipy", "matplotlib")))
 
 
 def open_console(state: Path, *, port: int = 0) -> str:

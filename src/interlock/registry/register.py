@@ -64,4 +64,7 @@ def require_passed(manifest: Manifest, verdict: DataVerdict, evaluation: Evaluat
         what = (
             f"{first.gate} gate: {first.slice + ' ' if first.slice else ''}{first.reason}" if first else "no rule ran"
         )
-        raise GateFailed(f"{what} ({manifest.name}, {len(closed)} rules closed): not registered; see gate_report.json")
+        raise GateFailed(
+            f"{what} ({manifest.name}, closed rules: {len(closed)}): not registered; see gate_report.json, which the "
+            "console shows on the page of the run"
+        )

@@ -13,7 +13,6 @@ from interlock.rollout.journal import (
     Ordered,
     Promoted,
     RolledBack,
-    RollingBack,
     RolloutJournal,
     Settled,
     Started,
@@ -32,17 +31,42 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 def rollouts(engine: sa.Engine, endpoint: str) -> list[tuple[str, list[Entry]]]:
     """Id and journal of every rollout on ``endpoint``, oldest first."""
-    return [(id_, entries) for id_, entries in _journals(engine) if _endpoint(entries) == endpoint]
+    return [(id_, RolloutJournal(engine, id_).entries()) for id_ in _ids(engine, endpoint)]
+
+
+def newest_rollout(engine: sa.Engine, endpoint: str) -> tuple[str, list[Entry]]:
+    """Id and journal of the last rollout that began on ``endpoint``; ('', []) without one.
+
+    The others are not read: a rollback must not take longer on an endpoint with a long past.
+    """
+    ids = _ids(engine, endpoint)
+    return (ids[-1], RolloutJournal(engine, ids[-1]).entries()) if ids else ("", [])
 
 
 def open_rollouts(engine: sa.Engine, endpoint: str) -> list[str]:
-    """Ids of the rollouts on ``endpoint`` that began and are not settled."""
-    found = []
-    for id_, entries in rollouts(engine, endpoint):
-        settled = [k for k, entry in enumerate(entries) if isinstance(entry.event, Settled)]
-        if not settled or any(isinstance(entry.event, RollingBack) for entry in entries[settled[-1] :]):
-            found.append(id_)
-    return found
+    """Ids of the rollouts on ``endpoint`` that began and are not settled, or go back after they were."""
+    c = rollout_journal.c
+    query = sa.select(c.rollout, c.event).where(c.event.in_(("settled", "rolling_back"))).order_by(c.entry)
+    ends = {row["rollout"]: row["event"] for row in rows_of(engine, query, "rollout journal")}
+    return [id_ for id_ in _ids(engine, endpoint) if ends.get(id_) != "settled"]
+
+
+def _ids(engine: sa.Engine, endpoint: str) -> list[str]:
+    """Of the rollouts that began on ``endpoint``, oldest first."""
+    c = rollout_journal.c
+    query = sa.select(c.rollout, c.detail).where(c.event == "started").order_by(c.entry)
+    rows = rows_of(engine, query, "rollout journal")
+    return list(dict.fromkeys(row["rollout"] for row in rows if _Where.of(row["detail"]).endpoint == endpoint))
+
+
+class _Where(msgspec.Struct):
+    """Of a journal's first entry, what says where it was."""
+
+    endpoint: str
+
+    @classmethod
+    def of(cls, detail: str) -> _Where:
+        return msgspec.json.decode(detail, type=cls)
 
 
 def production_changes(engine: sa.Engine, endpoint: str) -> list[Change]:

@@ -14,7 +14,7 @@ from interlock.registry.aliases import PRODUCTION, STAGING, quarantine_alias
 from interlock.registry.quarantine import is_quarantined
 from interlock.rollout import emergency
 from interlock.rollout.deploy import deployed_as
-from interlock.rollout.history import rollouts
+from interlock.rollout.history import newest_rollout
 from interlock.rollout.journal import Entry, LossyJournal, Ordered, RolloutJournal
 from interlock.rollout.settlement import Settlement
 from interlock.rollout.state import Phase, fold
@@ -36,10 +36,9 @@ def roll_back(place: Place, config: Config, reason: str, *, to: str = "") -> Set
     endpoint, registry = VertexEndpoint(place, config.name), VertexModelRegistry(place, config.name)
     production = registry.version_with(PRODUCTION) or ""
     try:
-        found = rollouts(open_warehouse(place.warehouse, WAREHOUSE_SECONDS), config.name)
+        id_, entries = newest_rollout(open_warehouse(place.warehouse, WAREHOUSE_SECONDS), config.name)
     except (EvidenceError, sa.exc.SQLAlchemyError):
-        found = []
-    id_, entries = found[-1] if found else ("", [])
+        id_, entries = "", []
     if id_ and _by_journal(entries, endpoint, production, to):
         rollout = open_rollout(place, config, id_, WAREHOUSE_SECONDS)
         rollout.roll_back(reason)

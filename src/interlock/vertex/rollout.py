@@ -12,7 +12,7 @@ from interlock.rollout.checks import Source
 from interlock.rollout.controller import Outcome, Rollout
 from interlock.rollout.deploy import Probe, deploy_candidate, deployed_as
 from interlock.rollout.emergency import LEAST_IN_PRODUCTION, shares, switch_traffic
-from interlock.rollout.history import open_rollouts, rollouts
+from interlock.rollout.history import newest_rollout, open_rollouts
 from interlock.rollout.journal import Approved, RolloutJournal
 from interlock.rollout.ports import SystemClock
 from interlock.rollout.settlement import Ports, Settlement
@@ -133,10 +133,10 @@ def approve(place: Place, config: Config, by: str) -> int:
 
 def watch_holdback(place: Place, config: Config) -> str:
     """One look at the newest rollout while a holdback remains; rolls back, and settles, if it shows harm."""
-    found = rollouts(open_warehouse(place.warehouse), config.name)
-    if not found:
+    id_, _ = newest_rollout(open_warehouse(place.warehouse), config.name)
+    if not id_:
         raise EndpointError(f"endpoint {config.name} has no rollout to watch")
-    rollout = open_rollout(place, config, found[-1][0])
+    rollout = open_rollout(place, config, id_)
     outcome = rollout.watch()
     if outcome == "rolled back":
         rollout.settle()
