@@ -74,7 +74,7 @@ def refused(state, config, *expected):
 CASES = {
     "empty file": ("", ["table.csv"]),
     "header only": (HEADER, ["0 rows"]),
-    "wrong delimiter": (csv_rows().replace(",", ";"), ["source.time", "when", "comma"]),
+    "wrong delimiter": (csv_rows().replace(",", "^"), ["source.time", "when", "source.csv.delimiter"]),
     "label with one class": (csv_rows(label=lambda i: 1), ["label late", "both 0 and 1"]),
     "all-null feature": (csv_rows(x=lambda i: "NA"), ["x has no value"]),
     "repeated key": (csv_rows().replace(",399,", ",398,"), ["source.key", "repeat a key"]),

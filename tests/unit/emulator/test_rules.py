@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from interlock.emulator.call import Call
+from interlock.emulator.dedicated import DedicatedPort
 from interlock.emulator.endpoints import Endpoints
 from interlock.emulator.models import Models
 from interlock.emulator.names import Location
@@ -69,7 +70,8 @@ class Rules(RuleBasedStateMachine):
         self.servers = Servers()
         self.operations = Operations(self.store, LOCATION)
         self.registry = Models(self.store, LOCATION, self.operations)
-        self.service = Endpoints(self.store, LOCATION, self.operations, self.registry, self.servers)
+        dedicated = DedicatedPort(Path(self.folder.name) / "tls", ("127.0.0.1", 0))  # no endpoint here is dedicated
+        self.service = Endpoints(self.store, LOCATION, self.operations, self.registry, self.servers, dedicated)
 
     def teardown(self):
         if hasattr(self, "store"):
