@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from interlock.ingestion.sources import BATCH_ROWS
+from interlock.ingestion.streams import BATCH_ROWS
 from interlock.progress import WIPE, Progress
 
 

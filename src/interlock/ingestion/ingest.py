@@ -15,7 +15,8 @@ from interlock.errors import InputError
 from interlock.ingestion.checks import check_table
 from interlock.ingestion.limits import require_sound
 from interlock.ingestion.main_table import open_main
-from interlock.ingestion.sources import Numbered, open_source
+from interlock.ingestion.sources import open_source
+from interlock.ingestion.streams import Numbered
 from interlock.ingestion.table_file import Window, write_table
 from interlock.ingestion.time_range import TimeRange
 from interlock.progress import Say, silent

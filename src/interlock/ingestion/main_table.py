@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from interlock.config import Source
 from interlock.errors import ConfigError
-from interlock.ingestion.sources import Numbered, open_source
+from interlock.ingestion.sources import open_source
+from interlock.ingestion.streams import Numbered
 from interlock.ingestion.time_range import TimeRange
 
 # Odd, so that a row's number times this, modulo 2**32, is unique for 2**32 rows; next to 2**32 / golden ratio, so that

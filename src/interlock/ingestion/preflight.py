@@ -8,7 +8,8 @@ from pathlib import Path
 from interlock.config import Config
 from interlock.errors import ConfigError
 from interlock.ingestion.main_table import open_main
-from interlock.ingestion.sources import Numbered, open_source
+from interlock.ingestion.sources import open_source
+from interlock.ingestion.streams import Numbered
 
 
 def require_columns(config: Config, *, base: Path, file: str) -> None:

@@ -17,7 +17,8 @@ from google.auth.credentials import AnonymousCredentials
 from interlock.errors import InputError
 from interlock.ingestion.bigquery import read_bigquery
 from interlock.ingestion.ingest import ingest_table
-from interlock.ingestion.sources import numbered, open_source
+from interlock.ingestion.sources import open_source
+from interlock.ingestion.streams import numbered
 from interlock.ingestion.time_range import TimeRange
 
 FIELDS = [

@@ -12,7 +12,7 @@ import pytest
 
 from interlock.errors import InputError
 from interlock.ingestion.ingest import ingest_table
-from interlock.ingestion.sources import read_stream
+from interlock.ingestion.streams import read_stream
 from interlock.ingestion.time_range import TimeRange
 
 DAYS, ROWS = 20, 500
