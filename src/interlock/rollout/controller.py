@@ -27,7 +27,7 @@ from interlock.rollout.rescoring import Paired
 from interlock.rollout.shadowing import Shadowing
 from interlock.rollout.start import require_free, require_ready, require_same
 from interlock.rollout.state import Phase, State
-from interlock.rollout.strategy import Action, Decision, Progress, decide, shown_worse
+from interlock.rollout.strategy import Action, Decision, Progress, decide, shown_damage, shown_worse
 from interlock.rollout.traffic import TrafficChanged, require_unchanged, set_traffic, split
 from interlock.rollout.waiting import frozen, waits_for
 
@@ -82,7 +82,7 @@ class Rollout(Shadowing):
             raise EvidenceError(f"step {step - 1} has not passed: judge it before shifting to step {step}")
         while step not in state.step_began and frozen(self.strategy.freeze, self.ports.clock.now()):
             self._wait(state, step - 1)
-            if outcome := self._over(state := self.state()) or self._judge_again(state, step - 1):
+            if outcome := self._over(state := self.state()) or self._damage(state):
                 return f"rollout is over ({outcome}): traffic not touched"
         weight, start = self.strategy.steps[step].weight, state.start
         if step in state.step_began:
@@ -211,16 +211,14 @@ class Rollout(Shadowing):
             return self._roll_back(decision.verdict.reason, forced=False, state=state)
         return Outcome.CONTINUE if decision.action is Action.CONTINUE else None
 
-    def _judge_again(self, state: State, step: int) -> Outcome | None:
-        """A step that has passed, and whose traffic stays on while the next one waits; None if nothing speaks
-        against it.
-        """
-        if step < 0:
+    def _damage(self, state: State) -> Outcome | None:
+        """A candidate whose step has passed keeps its traffic while the next waits; None if that does no harm."""
+        if not state.passed:
             return None
-        decision = self._look(state, step)
-        if decision.action is not Action.ROLL_BACK:
-            return None
-        return self._roll_back(decision.verdict.reason, forced=False)
+        self.source.take(self.ports.journal, state, self.ports.clock.now())
+        checks = self.state().checks
+        found = shown_damage(self.strategy, self.source.metrics, checks, state.start.prior)
+        return self._roll_back(found.verdict.reason, forced=False) if found else None
 
     def _wait_to_promote(self) -> Outcome | None:
         """Until no freeze and no missing agreement is in the way; how the rollout ended if it did meanwhile.
@@ -235,7 +233,7 @@ class Rollout(Shadowing):
             reason = waits_for(self.strategy, max(last, 0), state.approved, now)
             if not reason:
                 return None
-            if outcome := self._judge_again(state, last):
+            if outcome := self._damage(state):
                 return outcome
             since = now if frozen(self.strategy.freeze, now) else since
             if now - since >= self.strategy.approval_seconds:
@@ -267,6 +265,7 @@ class Rollout(Shadowing):
             candidate_requests=self.source.exposed(state),
             problem=problem,
             waits_for=waits_for(self.strategy, step, state.approved, now),
+            in_freeze=frozen(self.strategy.freeze, now) is not None,
         )
         decision = decide(self.strategy, self.source.metrics, state.checks, progress, state.start.prior)
         try:

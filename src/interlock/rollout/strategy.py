@@ -63,6 +63,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     candidate_requests: int
     problem: str = ""
     waits_for: str = ""
+    in_freeze: bool = False
 
 
 class _Finding(msgspec.Struct, frozen=True):
@@ -87,8 +88,7 @@ def decide(
     own = _of_step(step, checks)
     broken = next((text for check in checks if (text := nonsense(check))), "")
     finding = (
-        (None if broken else _harm(strategy, metrics, checks, prior or {}))
-        or (None if broken else _costly(strategy, metrics, checks))
+        (None if broken else _damage(strategy, metrics, checks, prior or {}))
         or _broken_source(broken or progress.problem or split_mismatch(checks))
         or _missing_outcomes(strategy, own)
         or _noninferiority(strategy, progress.step, metrics, checks, prior or {})
@@ -108,6 +108,25 @@ def shown_worse(
         return None
     finding = _harm(strategy, metrics, checks, prior)
     return _decision(finding, checks, sum(check.candidate.requests for check in checks)) if finding else None
+
+
+def shown_damage(
+    strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Check], prior: dict[str, Sample]
+) -> Decision | None:
+    """The decision to roll back a candidate that has passed its step and waits for the next; else None.
+
+    Its deadline is over, and what was shown once need not be shown again: only harm, or its cost, ends the wait.
+    """
+    if any(nonsense(check) for check in checks):
+        return None
+    finding = _damage(strategy, metrics, checks, prior)
+    return _decision(finding, checks, sum(check.candidate.requests for check in checks)) if finding else None
+
+
+def _damage(
+    strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Check], prior: dict[str, Sample]
+) -> _Finding | None:
+    return _harm(strategy, metrics, checks, prior) or _costly(strategy, metrics, checks)
 
 
 def _decision(finding: _Finding, checks: Sequence[Check], candidate_requests: int) -> Decision:
@@ -211,10 +230,10 @@ def _costly(strategy: Strategy, metrics: Sequence[Metric], checks: Sequence[Chec
 
 
 def _waiting(strategy: Strategy, step: CanaryStep, progress: Progress, finding: _Finding) -> _Finding:
-    """Shown sound, and still not let through: that ends too."""
+    """Shown sound, and still not let through: that ends too, but for a freeze, which ends by itself."""
     reason = f"{finding.reason}; waits for {progress.waits_for}"
     limit = step.deadline_seconds + strategy.approval_seconds
-    if progress.seconds_in_step < limit:
+    if progress.in_freeze or progress.seconds_in_step < limit:
         return msgspec.structs.replace(finding, action=Action.HOLD, reason=reason)
     reason = f"{progress.seconds_in_step:.0f} s >= {limit:g} s; {reason}"
     return msgspec.structs.replace(finding, action=Action.ROLL_BACK, kind=VerdictKind.INCONCLUSIVE, reason=reason)

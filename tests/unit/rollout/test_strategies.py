@@ -186,6 +186,30 @@ class TestFreeze:
         assert world.endpoint.traffic == {"b": 100}
         assert ": worse" in world.named("rolling_back")[0].reason
 
+    HALF_HOUR = Freeze(start="Fri 14:00", end="Fri 14:30")  # longer than a step's deadline and approval_seconds
+
+    @pytest.mark.parametrize("waiting", ["to shift", "to promote"])
+    def test_sound_candidate_that_has_passed_outlasts_a_long_freeze(self, world, waiting):
+        variant(world, freeze=[self.HALF_HOUR], approval_seconds=60)
+        world.clock.time = datetime(2024, 6, 7, 13, tzinfo=UTC).timestamp()
+        world.begin()
+        for step in range(1 if waiting == "to shift" else 2):
+            world.process().shift(step)
+            assert world.process().judge(step) == "continue"
+        world.clock.time, world.per_second = datetime(2024, 6, 7, 14, 1, tzinfo=UTC).timestamp(), 5
+        outcome = world.process().shift(1) if waiting == "to shift" else world.process().promote()
+        assert outcome in ("candidate 2 gets 50 %", "promoted")
+        assert world.clock.now() >= datetime(2024, 6, 7, 14, 30, tzinfo=UTC).timestamp()
+
+    def test_step_shown_sound_in_a_long_freeze_passes_after_it(self, world):
+        variant(world, freeze=[self.HALF_HOUR], approval_seconds=60)
+        world.clock.time = datetime(2024, 6, 7, 13, 59, 55, tzinfo=UTC).timestamp()
+        world.begin()
+        world.process().shift(0)
+        world.per_second = 20
+        assert world.process().judge(0) == "continue"
+        assert world.clock.now() >= datetime(2024, 6, 7, 14, 30, tzinfo=UTC).timestamp()
+
 
 def test_cost_at_risk_is_bounded_whatever_the_evidence(world):
     variant(world, maximum_excess_cost=1.0)
