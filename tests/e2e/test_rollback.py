@@ -54,10 +54,18 @@ def test_a_rollout_under_way_is_back_within_two_seconds(ground, canary):
     assert ground.registry.version_with("quarantined-2") == "2"
 
 
-def test_a_process_of_its_own_needs_less_than_two_seconds(ground, canary):
+def test_a_second_order_moves_nothing_and_says_so(ground, canary):
+    assert rollback.roll_back(ground.place, ground.config, "ordered").moved
+    again = rollback.roll_back(ground.place, ground.config, "ordered by somebody else")
+    assert (again.outcome, again.production, again.moved) == ("rolled back", "1", False)
+    is_back(ground, "1")
+
+
+def test_a_process_of_its_own_adds_less_than_two_seconds_to_its_start(ground, canary):
     start = (
-        "import sys, msgspec; from interlock.contracts import parse_place; from interlock.config import parse_config;"
+        "import sys; from interlock.contracts import parse_place; from interlock.config import parse_config;"
         "from interlock.rehearsal.stage import CONFIG; from interlock.vertex.rollback import roll_back;"
+        "from google.cloud import aiplatform_v1;"
     )
     call = "roll_back(parse_place(sys.argv[1]), parse_config(CONFIG), 'ordered')"
     place, took = msgspec.json.encode(ground.place).decode(), []
@@ -66,7 +74,7 @@ def test_a_process_of_its_own_needs_less_than_two_seconds(ground, canary):
         subprocess.run([sys.executable, "-c", program, place], check=True, timeout=60)
         took.append(time.monotonic() - began)
     is_back(ground, "1")
-    assert took[1] < 3 * took[0] + 2  # 2 s on an idle machine; on a busy one its start is as slow: only a wait is found
+    assert took[1] - took[0] < 2  # on an idle machine 0.4 s; the start is the client library's
 
 
 def test_second_rollout_is_refused_while_one_is_under_way(ground, canary):

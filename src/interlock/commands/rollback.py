@@ -30,7 +30,14 @@ def run(
         console.print(f"version {lift} is no longer quarantined; it has alias staging")
         return
     outcome = rollback.roll_back(where, parsed, reason, to=to)
-    console.print(f"{outcome.outcome}: version {outcome.production or 'none'} is in production")
+    if outcome.moved:
+        console.print(f"{outcome.outcome}: version {outcome.production or 'none'} is in production")
+    else:
+        console.print(
+            f"nothing moved: the newest rollout went back before, and version {outcome.production} is in production; "
+            f"`interlock rollback -c {config} --to VERSION` puts another one there",
+            soft_wrap=True,
+        )
     if outcome.journal_problem:
         console.print(f"the journal does not know it: {outcome.journal_problem}")
 

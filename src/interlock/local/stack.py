@@ -58,18 +58,8 @@ def up(state: Path, *, port: int = 0, runner: str = "") -> Place:
     _stop(state)  # half a stack is no stack
     storage = _start_storage(state)
     runner = runner or step_runner()
-    arguments = [
-        "--state",
-        str(state),
-        "--project",
-        PROJECT,
-        "--location",
-        LOCATION,
-        "--port",
-        str(port),
-        "--runner",
-        runner,
-    ]
+    arguments = ["--state", str(state), "--project", PROJECT, "--location", LOCATION]
+    arguments += ["--port", str(port), "--runner", runner]
     warehouse = f"sqlite:///{state / 'warehouse.db'}"
     arguments += ["--warehouse", warehouse, "--storage-endpoint", f"http://127.0.0.1:{storage.port}"]
     process = _start(state, "emulator", [sys.executable, "-m", "interlock.emulator", *arguments])
@@ -161,15 +151,8 @@ def _require_runner(state: Path, runner: str) -> None:
 
 def missing_for_console() -> list[str]:
     """What the console needs and an installation of the emulator alone need not have."""
-
-    def is_missing(package: str) -> bool:
-        try:
-            importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            return True
-        return False
-
-    return list(filter(is_missing, ("google-cloud-aiplatform", "numpy", "scipy", "matplotlib")))
+    needed = ("google-cloud-aiplatform", "numpy", "scipy", "matplotlib")
+    return [name for name in needed if not any(importlib.metadata.distributions(name=name))]
 
 
 def open_console(state: Path, *, port: int = 0) -> str:

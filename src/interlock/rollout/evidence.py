@@ -29,7 +29,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, lambertw, log_ndtr
 
 from interlock.rollout.counts import Check, Sample, pairs
 
@@ -124,6 +123,8 @@ def rate_tail(champion: Sample, candidate: Sample, margin: float) -> float:
 
 def _hypergeometric(n: Floats, bad: Floats, n_c: Floats) -> tuple[Floats, Floats]:
     """Values of J on the last axis, and their log weights up to a constant: -inf where J cannot be."""
+    from scipy.special import gammaln
+
     n, bad, n_c = (np.asarray(count, dtype=float)[..., None] for count in (n, bad, n_c))
     lowest, highest = np.maximum(0, bad - (n - n_c)), np.minimum(bad, n_c)
     j = lowest + np.arange(np.max(highest - lowest, initial=0) + 1)
@@ -216,6 +217,8 @@ def _started(s: Strata) -> npt.NDArray[np.bool_]:
 
 def _half_normal(gap: Floats, variance: Floats, rho: float) -> Floats:
     """ln E of the one-sided normal mixture, growing when ``gap`` is positive."""
+    from scipy.special import log_ndtr
+
     spread = variance + rho
     result: Floats = (
         np.log(2) - 0.5 * np.log1p(variance / rho) + gap**2 / (2 * spread) + log_ndtr(gap / np.sqrt(spread))
@@ -225,6 +228,8 @@ def _half_normal(gap: Floats, variance: Floats, rho: float) -> Floats:
 
 def _tuning(prior: Prior, effect: float, alpha: float) -> float:
     """rho for which a relative change of ``effect`` is found soonest (at about three standard errors)."""
+    from scipy.special import lambertw
+
     best_at = 9 * prior.deviation**4 / (effect * prior.mean) ** 2
     return float(best_at / (-lambertw(-((2 * alpha) ** 2) / np.e, k=-1).real - 1))
 

@@ -16,6 +16,7 @@ from interlock.rollout.journal import (
     RolloutJournal,
     Settled,
     Started,
+    read_event,
 )
 from interlock.warehouse import rollout_journal, rows_of
 
@@ -51,37 +52,35 @@ def open_rollouts(engine: sa.Engine, endpoint: str) -> list[str]:
     return [id_ for id_ in _ids(engine, endpoint) if ends.get(id_) != "settled"]
 
 
-def _ids(engine: sa.Engine, endpoint: str) -> list[str]:
-    """Of the rollouts that began on ``endpoint``, oldest first."""
-    c = rollout_journal.c
-    query = sa.select(c.rollout, c.detail).where(c.event == "started").order_by(c.entry)
-    rows = rows_of(engine, query, "rollout journal")
-    return list(dict.fromkeys(row["rollout"] for row in rows if _Where.of(row["detail"]).endpoint == endpoint))
-
-
-class _Where(msgspec.Struct):
-    """Of a journal's first entry, what says where it was."""
-
-    endpoint: str
-
-    @classmethod
-    def of(cls, detail: str) -> _Where:
-        return msgspec.json.decode(detail, type=cls)
-
-
 def production_changes(engine: sa.Engine, endpoint: str) -> list[Change]:
     """Every change of the version in production, oldest first, with who moved it and why."""
-    changes = []
-    for id_, entries in _journals(engine):
-        if _endpoint(entries) == endpoint:
-            changes += _of_rollout(id_, entries)
-        changes += [_of_order(e.time, e.event) for e in entries if _is_order(e, endpoint)]
+    changes = [change for id_, entries in rollouts(engine, endpoint) for change in _of_rollout(id_, entries)]
+    for _, entry in _only(engine, "ordered"):
+        order = entry.event
+        if isinstance(order, Ordered) and order.endpoint == endpoint:
+            changes.append(Change(time=entry.time, version=order.to_version, by="a person", reason=order.reason))
     ordered, last = [], None
     for change in sorted(changes, key=lambda change: change.time):
         if change.version != last or change.by == "a person":
             ordered.append(change)
         last = change.version
     return ordered
+
+
+def _ids(engine: sa.Engine, endpoint: str) -> list[str]:
+    """Of the rollouts that began on ``endpoint``, oldest first."""
+    began = [(id_, entry.event) for id_, entry in _only(engine, "started")]
+    return list(dict.fromkeys(id_ for id_, e in began if isinstance(e, Started) and e.endpoint == endpoint))
+
+
+def _only(engine: sa.Engine, event: str) -> list[tuple[str, Entry]]:
+    """Rollout and entry of every ``event``, oldest first; no other entry is read."""
+    c = rollout_journal.c
+    query = sa.select(c.rollout, c.entry, c.time, c.detail).where(c.event == event).order_by(c.entry)
+    return [
+        (id_, Entry(number=number, time=time, event=read_event(id_, number, detail)))
+        for id_, number, time, detail in (row.values() for row in rows_of(engine, query, "rollout journal"))
+    ]
 
 
 def _of_rollout(id_: str, entries: Sequence[Entry]) -> list[Change]:
@@ -103,23 +102,3 @@ def _of_rollout(id_: str, entries: Sequence[Entry]) -> list[Change]:
             case _:
                 pass
     return changes
-
-
-def _of_order(time: float, event: object) -> Change:
-    assert isinstance(event, Ordered)
-    return Change(time=time, version=event.to_version, by="a person", reason=event.reason)
-
-
-def _is_order(entry: Entry, endpoint: str) -> bool:
-    return isinstance(entry.event, Ordered) and entry.event.endpoint == endpoint
-
-
-def _journals(engine: sa.Engine) -> list[tuple[str, list[Entry]]]:
-    c = rollout_journal.c
-    query = sa.select(c.rollout).group_by(c.rollout).order_by(sa.func.min(c.entry))
-    ids = [row["rollout"] for row in rows_of(engine, query, "rollout journal")]
-    return [(id_, RolloutJournal(engine, id_).entries()) for id_ in ids]
-
-
-def _endpoint(entries: Sequence[Entry]) -> str:
-    return next((entry.event.endpoint for entry in entries if isinstance(entry.event, Started)), "")

@@ -229,17 +229,21 @@ class RolloutJournal:
                 rows = connection.execute(query).all()
         except sa.exc.SQLAlchemyError as error:
             raise EvidenceError(f"rollout journal cannot be read: {reason_of(error)}") from error
-        return [Entry(number=number, time=when, event=self._event(number, text)) for number, when, text in rows]
+        return [
+            Entry(number=number, time=when, event=read_event(self.rollout_id, number, text))
+            for number, when, text in rows
+        ]
 
-    def _event(self, number: int, text: str) -> AnyEvent:
-        try:
-            event: AnyEvent = msgspec.json.decode(text, type=AnyEvent)
-        except msgspec.MsgspecError as error:
-            raise ContractError(
-                f"entry {number} of rollout {self.rollout_id} cannot be read: {error}; "
-                "read it with the version that wrote it"
-            ) from error
-        return event
+
+def read_event(rollout_id: str, number: int, text: str) -> AnyEvent:
+    """The event in the ``detail`` of entry ``number``; :class:`ContractError` for one of another version."""
+    try:
+        event: AnyEvent = msgspec.json.decode(text, type=AnyEvent)
+    except msgspec.MsgspecError as error:
+        raise ContractError(
+            f"entry {number} of rollout {rollout_id} cannot be read: {error}; read it with the version that wrote it"
+        ) from error
+    return event
 
 
 class LossyJournal(RolloutJournal):

@@ -26,13 +26,15 @@ from interlock.rollout.traffic import set_traffic, split
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How it ended, the version in production ('' = none), and the traffic by deployed model id.
 
-    ``journal_problem``: why the journal does not know it, '' if it does.
+    ``journal_problem``: why the journal does not know it, '' if it does. ``moved``: false where an order found
+    everything as it wants it.
     """
 
     outcome: str
     production: str
     traffic: dict[str, int]
     journal_problem: str = ""
+    moved: bool = True
 
 
 class Ports(msgspec.Struct, frozen=True):

@@ -57,6 +57,17 @@ def service(place: Place, name: str, version: str = "v1") -> Any:
     return kind(client_options=ClientOptions(api_endpoint=f"{place.location}-aiplatform.googleapis.com"))
 
 
+def finished(operation: Any, *, seconds: float) -> Any:
+    """The result of a long-running operation, waited for at most so long.
+
+    It is asked for soon at first: the client's own first look comes after up to two seconds, and a rollback is to be
+    over by then.
+    """
+    from google.api_core.future.polling import DEFAULT_POLLING
+
+    return operation.result(timeout=seconds, polling=DEFAULT_POLLING.with_delay(initial=0.05))
+
+
 @functools.cache
 def sdk(place: Place) -> Any:
     """``google.cloud.aiplatform``, initialised for ``place``. Costs seconds to import: prefer :func:`service`."""

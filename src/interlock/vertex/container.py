@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from interlock.contracts import ModelVersion, Place
 from interlock.errors import RegistryError
-from interlock.vertex.client import parent, service
+from interlock.vertex.client import finished, parent, service
 from interlock.vertex.registry import HEALTH_ROUTE, PREDICT_ROUTE, VertexModelRegistry
 
 UPLOAD_SECONDS = 60
@@ -28,7 +28,7 @@ def upload_container(place: Place, name: str, image: str, variables: Mapping[str
     )
     where = {"parent_model": resource} if registry.versions() else {"model_id": name}
     request = v1.UploadModelRequest(parent=parent(place), model=model, **where)
-    answer = service(place, "Model").upload_model(request).result(timeout=UPLOAD_SECONDS)
+    answer = finished(service(place, "Model").upload_model(request), seconds=UPLOAD_SECONDS)
     found = registry.find(answer.model_version_id)
     if found is None:
         raise RegistryError(f"version {answer.model_version_id} of {name} was uploaded and is not there")

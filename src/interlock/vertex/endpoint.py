@@ -12,7 +12,7 @@ from interlock.config import Serving
 from interlock.contracts import ModelVersion, Place
 from interlock.errors import ConcurrentChange, EndpointError
 from interlock.rollout.ports import EndpointState
-from interlock.vertex.client import parent, service
+from interlock.vertex.client import finished, parent, service
 
 DEPLOY_SECONDS = 1800
 
@@ -107,7 +107,7 @@ class VertexEndpoint:
                 deployed_model=deployed,
                 traffic_split={"0": percent} if percent else {},
             )
-            answer = operation.result(timeout=DEPLOY_SECONDS)
+            answer = finished(operation, seconds=DEPLOY_SECONDS)
         except GoogleAPICallError as error:
             raise EndpointError(
                 f"version {version.version} cannot be deployed on {self.name}: {error.message}"
@@ -122,7 +122,8 @@ class VertexEndpoint:
             return
         client = service(self._place, "Endpoint")
         try:
-            client.undeploy_model(endpoint=self.resource, deployed_model_id=deployed_id).result(timeout=DEPLOY_SECONDS)
+            operation = client.undeploy_model(endpoint=self.resource, deployed_model_id=deployed_id)
+            finished(operation, seconds=DEPLOY_SECONDS)
         except NotFound:
             return
         except GoogleAPICallError as error:
@@ -150,10 +151,9 @@ class VertexEndpoint:
         except NotFound:
             return
         for deployed_id in state.versions:
-            client.undeploy_model(endpoint=self.resource, deployed_model_id=deployed_id, traffic_split={}).result(
-                timeout=DEPLOY_SECONDS
-            )
-        client.delete_endpoint(name=self.resource).result(timeout=DEPLOY_SECONDS)
+            operation = client.undeploy_model(endpoint=self.resource, deployed_model_id=deployed_id, traffic_split={})
+            finished(operation, seconds=DEPLOY_SECONDS)
+        finished(client.delete_endpoint(name=self.resource), seconds=DEPLOY_SECONDS)
 
     def _get(self) -> Any:
         return service(self._place, "Endpoint").get_endpoint(name=self.resource)

@@ -13,7 +13,7 @@ from typing import Any
 from interlock.config import Config
 from interlock.contracts import ModelVersion, MonitoringAction, Place
 from interlock.errors import ConfigError, EnvironmentProblem
-from interlock.vertex.client import parent, service
+from interlock.vertex.client import finished, parent, service
 
 METRIC = "jensen_shannon_divergence"
 THRESHOLD = 0.3  # Google's own default
@@ -89,7 +89,7 @@ def create_monitoring_job(place: Place, config: Config, version: ModelVersion, *
     name = f"{request.parent}/modelMonitors/{request.model_monitor_id}"
     try:
         with contextlib.suppress(Conflict):  # it is there: over REST the SDK says no more
-            name = client.create_model_monitor(request=request).result(timeout=300).name
+            name = finished(client.create_model_monitor(request=request), seconds=300).name
         job = client.create_model_monitoring_job(request=job_request(place, config, name, version, hours=hours))
     except GoogleAPICallError as error:
         raise EnvironmentProblem(

@@ -30,11 +30,12 @@ WAREHOUSE_SECONDS = 1.0  # how long a rollback waits for a warehouse that may be
 def roll_back(place: Place, config: Config, reason: str, *, to: str = "") -> Settlement:
     """All traffic and ``production`` back to the version before, or to version ``to``, deployed again if it is gone.
 
-    The versions that lose the traffic are quarantined. Works without a pipeline and without a warehouse.
+    The versions that lose the traffic are quarantined. Works without a pipeline and without a warehouse. Where the
+    newest rollout went back already, nothing moves: a second order must not undo the version before as well.
     """
     began = time.monotonic()
     endpoint, registry = VertexEndpoint(place, config.name), VertexModelRegistry(place, config.name)
-    production = registry.version_with(PRODUCTION) or ""
+    production, before = registry.version_with(PRODUCTION) or "", split(endpoint.read().traffic)
     try:
         id_, entries = newest_rollout(open_warehouse(place.warehouse, WAREHOUSE_SECONDS), config.name)
     except (EvidenceError, sa.exc.SQLAlchemyError):
@@ -42,8 +43,9 @@ def roll_back(place: Place, config: Config, reason: str, *, to: str = "") -> Set
     if id_ and _by_journal(entries, endpoint, production, to):
         rollout = open_rollout(place, config, id_, WAREHOUSE_SECONDS)
         rollout.roll_back(reason)
-        problem = rollout.journal_problem
-        return msgspec.structs.replace(rollout.settle(), journal_problem=problem)
+        problem, settled = rollout.journal_problem, rollout.settle()
+        moved = (settled.production, settled.traffic) != (production, before)
+        return msgspec.structs.replace(settled, journal_problem=problem, moved=moved)
     target = to or _champion(entries, production) or emergency.version_before(endpoint, registry)
     _require_sound(registry, target)
     _deploy_if_gone(place, config, endpoint, target)

@@ -7,7 +7,7 @@ from typing import Any
 
 from interlock.contracts import Place
 from interlock.errors import EnvironmentProblem
-from interlock.vertex.client import bucket, sdk, service
+from interlock.vertex.client import bucket, finished, sdk, service
 
 
 def upload_template(place: Place, template: Path, name: str) -> str:
@@ -36,7 +36,7 @@ def create_schedule(
         created = client.PipelineJobSchedule(pipeline_job=job, display_name=name)
         created.create(cron=cron, max_concurrent_run_count=most_at_once, service_account=place.service_account or None)
         for old in before:  # the new one is there first: monitoring never stops
-            service(place, "Schedule").delete_schedule(name=old).result(timeout=60)
+            finished(service(place, "Schedule").delete_schedule(name=old), seconds=60)
     except (GoogleAPICallError, RetryError) as error:
         where = place.api_endpoint or "Vertex AI"
         raise EnvironmentProblem(f"{where} does not take schedule {name}: {error}; cron is {cron!r}") from error
@@ -47,7 +47,7 @@ def delete_schedules(place: Place, name: str) -> list[str]:
     """Remove what runs under ``name``; their resource names."""
     found = [each.resource_name for each in schedules(place, name)]
     for resource in found:
-        service(place, "Schedule").delete_schedule(name=resource).result(timeout=60)
+        finished(service(place, "Schedule").delete_schedule(name=resource), seconds=60)
     return found
 
 
