@@ -6,8 +6,9 @@ times as long, 90 % convert. ``flights``: costs 0, 1 and 5 as in the example, in
 evidence (``PLAN``). ``*_upper``: 95 % upper bound of a simulated share.
 
 Rules of others, re-implemented from their documentation, on streams of the first kind: Argo (a check fails
-when the candidate converts more than 5 % less, four failures roll back), a one-sided z-test at 5 % at every
-check, Kayenta (Mann-Whitney on the series of check rates, 98 %, tolerance 25 %, from 10 checks on).
+when the candidate converts more than 5 % less, four failures roll back), Flagger (a check fails below a fixed
+threshold, here 5 % under the usual rate; ten failures roll back), a one-sided z-test at 5 % at every check,
+Kayenta (Mann-Whitney on the series of check rates, 98 %, tolerance 25 %, from 10 checks on).
 """
 
 from __future__ import annotations
@@ -71,7 +72,12 @@ def upper(hits: int, runs: int) -> float:
 
 def argo(s: Strata) -> npt.NDArray[np.bool_]:
     failed = 1 - s.total_c / s.n_c < 0.95 * (1 - s.total_b / s.n_b)
-    return np.cumsum(failed, -1)[..., -1] > 3
+    return np.sum(failed, -1) > 3
+
+
+def flagger(s: Strata, usual: float) -> npt.NDArray[np.bool_]:
+    failed = 1 - s.total_c / s.n_c < 0.95 * usual
+    return np.sum(failed, -1) >= 10
 
 
 def repeated_z(s: Strata) -> npt.NDArray[np.bool_]:
@@ -237,6 +243,7 @@ def main() -> None:
     result |= d10_bounds(random, fewer)
     same = rates(random, fewer, 0.0)
     result |= {"argo_false": argo(same).mean(), "ztest_false": repeated_z(same).mean()}
+    result["flagger_false"] = flagger(same, 0.10).mean()
     result["kayenta_false"] = kayenta(Strata(*(a[:200] for a in same))).mean()
     result["revenue_false"] = revenue_false(random, max(fewer // 2, 50))
     print("streams done", flush=True)
